@@ -1,0 +1,1 @@
+"""Save every file to a remote storage and to a mirror on local disk."""

@@ -65,7 +65,7 @@ def main_pairs() -> list[tuple[str, str]]:
 
 
 select_pyenv_versions()
-# A pair whose Python is missing is left out, with nox's notice; where that would leave nothing it is an error.
+# A pair whose Python is missing is left out, with a notice; where that would leave nothing it is an error.
 nox.options.error_on_missing_interpreters = not any(interpreter_works(python) for python, _ in main_pairs())
 # For everything but the tests any supported Python will do; a newer one gets newer tools.
 USABLE = [python for python in ("3.13", "3.12", "3.14", "3.11") if interpreter_works(python)]

@@ -1,6 +1,6 @@
 """Real servers for tests, each started on a free port of 127.0.0.1 and stopped with its process group.
 
-Every class is a context manager with ``start()``, ``stop()``, ``available()`` (None, or why it cannot be had)::
+Every class is a context manager; ``available()`` returns None, or why the server cannot be had::
 
     with require(Moto)() as server:
         boto3.client("s3", endpoint_url=server.url, **server.credentials)

@@ -1,4 +1,4 @@
-"""What the test servers share: a free port, a bounded wait until ready, an end that leaves no process behind."""
+"""What the servers share: a free port, a bounded wait until ready, an end that leaves no process behind."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Self, TypeVar
-
-import pytest
 
 HOST = "127.0.0.1"
 READY_SECONDS = 30.0
@@ -63,7 +62,7 @@ class Server:
 
 
 class ProcessServer(Server):
-    """A server in a process group of its own, with a scratch ``directory`` and its output in ``server.log``."""
+    """A server in a process group of its own, with a scratch ``directory`` and its output in its log."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -155,8 +154,6 @@ def accepts_connections(port: int) -> bool:
 
 def find_program(name: str, *directories: str) -> str | None:
     """Return the path of a program beside this Python, on PATH, or in ``directories``."""
-    import sys
-
     places = [str(Path(sys.executable).parent), os.environ.get("PATH", ""), *directories]
     return shutil.which(name, path=os.pathsep.join(places))
 
@@ -170,7 +167,10 @@ S = TypeVar("S", bound=type[Server])
 
 
 def require(server: S) -> S:
-    """Return ``server`` if it can be had here; else skip the test with the reason, or fail it where required."""
+    """Return ``server`` if it can be had here; else skip the test with the reason, or fail it if required."""
+    # Not at the top: the demonstration and the benchmark run these servers without pytest.
+    import pytest
+
     reason = server.available()
     if reason is None:
         return server

@@ -159,13 +159,13 @@ class Rule:
     """What to do to which requests.
 
     A request is hit when every condition given agrees (``name`` and ``path`` are regular expressions that are
-    searched for, ``match`` is a function of the request, not available over JSON), after ``skip`` of them were
-    let pass, at most ``times`` times, and then with ``probability`` from a generator seeded with ``seed``.
+    searched for, ``match`` is a function of the request, not available over JSON), after ``skip`` of them
+    were let pass, at most ``times`` times, and then with ``probability`` from a generator seeded with ``seed``.
 
-    ``action``: "status" answers ``status`` with the provider's form of error body; "cut" ends the connection in
-    the middle of the body (of the request if it has one, else of the response), "cut-response" in the response's;
-    "lose" forwards the request, then ends the connection in place of an answer; "refuse" ends it at once;
-    "delay" waits ``seconds`` and goes on.
+    ``action``: "status" answers ``status`` with the provider's form of error body; "cut" ends the connection
+    in the middle of the body (the request's if it has one, else the response's), "cut-response" in the middle
+    of the response's; "lose" forwards the request, then ends the connection in place of an answer; "refuse"
+    ends it at once; "delay" waits ``seconds`` and goes on.
     """
 
     action: str
@@ -368,8 +368,9 @@ class _Exchange:
 class Wire(_Proxy):
     """The proxy in a thread of this process; ``url`` is what a storage takes as its endpoint.
 
-    ``dialect`` ("s3", "gcs" or "azure") says how to read names and listings and how errors look. ``latency`` is in
-    seconds per request and may be changed at any time. ``peak`` is the largest number of requests at one time.
+    ``dialect`` ("s3", "gcs" or "azure") says how to read names and listings and how errors look. ``latency``
+    is in seconds per request and may be changed at any time. ``peak`` is the largest number of requests at
+    one time.
     """
 
     def __init__(self, upstream: str, *, latency: float = 0.0, dialect: str = "s3", port: int = 0) -> None:
@@ -503,8 +504,8 @@ class Wire(_Proxy):
     async def _forward(self, exchange: _Exchange) -> None:
         request = exchange.request
         content = b""
-        # Google's uploads carry the name in the body, so that rules are asked once it was read. For all others
-        # they are asked first: a client that waits for "100 Continue" gets its refusal in place of it.
+        # Google's uploads carry the name in the body, so that rules are asked once it was read. For all
+        # others they are asked first: a client that waits for "100 Continue" gets its refusal in place of it.
         name_in_body = self.dialect == "gcs" and request.method == "POST" and exchange.is_small
         if name_in_body:
             content = await self._read(exchange)

@@ -8,6 +8,15 @@ Every class is a context manager; ``available()`` returns None, or why the serve
 
 from __future__ import annotations
 
-from .base import ProcessServer, Server, ServerError, free_port, is_required, require
+from .base import ProcessServer, Server, ServerError, free_port, is_required, require, shared, stop_shared
 
-__all__ = ["ProcessServer", "Server", "ServerError", "free_port", "is_required", "require"]
+__all__ = [
+    "ProcessServer",
+    "Server",
+    "ServerError",
+    "free_port",
+    "is_required",
+    "require",
+    "shared",
+    "stop_shared",
+]

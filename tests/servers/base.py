@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Self, TypeVar, cast
 
 HOST = "127.0.0.1"
 READY_SECONDS = 30.0
@@ -21,7 +21,15 @@ STOP_SECONDS = 5.0
 
 #: Runs "$@" and ends the whole process group as soon as standard input closes, which it also does when the
 #: process that started the server is killed and has no chance to clean up.
-_GUARDED = 'exec 3<&0; (cat <&3 >/dev/null; kill -KILL 0) & "$@" </dev/null 3<&- & wait $!'
+#: On SIGTERM, which the whole group gets, it stays to collect the server's exit status.
+_GUARDED = """
+exec 3<&0
+(cat <&3 >/dev/null; kill -KILL 0) &
+"$@" </dev/null 3<&- &
+trap : TERM
+wait $!
+wait $!
+"""
 
 
 class ServerError(RuntimeError):
@@ -67,6 +75,7 @@ class ProcessServer(Server):
     def __init__(self) -> None:
         super().__init__()
         self._process: subprocess.Popen[bytes] | None = None
+        self._owner = os.getpid()
 
     def command(self) -> list[str]:
         """Return the command line for ``self.port``, preparing what it needs in ``self.directory``."""
@@ -118,6 +127,9 @@ class ProcessServer(Server):
 
     def stop(self) -> None:
         atexit.unregister(self.stop)
+        # A forked child that ends in the ordinary way must not take its parent's servers along.
+        if os.getpid() != self._owner:
+            return
         self._end_process()
         if self.directory != Path():
             shutil.rmtree(self.directory, ignore_errors=True)
@@ -163,10 +175,24 @@ def is_required() -> bool:
     return os.environ.get("LOCALMIRROR_REQUIRE_SERVERS") == "1"
 
 
-S = TypeVar("S", bound=type[Server])
+S = TypeVar("S", bound=Server)
+_shared: dict[type[Server], Server] = {}
 
 
-def require(server: S) -> S:
+def shared(server: type[S]) -> S:
+    """Return the one running server of this class in this process, started at the first call."""
+    if server not in _shared:
+        _shared[server] = server().start()
+    return cast(S, _shared[server])
+
+
+def stop_shared() -> None:
+    """Stop what ``shared`` has started."""
+    while _shared:
+        _shared.popitem()[1].stop()
+
+
+def require(server: type[S]) -> type[S]:
     """Return ``server`` if it can be had here; else skip the test with the reason, or fail it if required."""
     # Not at the top: the demonstration and the benchmark run these servers without pytest.
     import pytest

@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-# The reference is read from the docstrings, so that the modules are imported, and for that Django must be set up.
+# The reference is read from docstrings: the modules are imported, and for that Django must be set up.
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 
 import django  # noqa: E402

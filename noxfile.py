@@ -29,6 +29,7 @@ RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
 MAIN_PAIRS = [("3.11", "5.2"), ("3.13", "6.1")]
 OTHER_PAIRS = [("3.12", "5.2"), ("3.12", "6.0"), ("3.13", "6.0"), ("3.14", "6.0"), ("3.14", "6.1")]
 
+# Where tests/servers/azurite.py looks for it.
 AZURITE = ROOT / ".cache" / "azurite"
 
 
@@ -84,15 +85,14 @@ def pair_parameters(pairs: list[tuple[str, str]]) -> list[object]:
 
 def install_azurite(session: nox.Session) -> None:
     """Fetch the Azure emulator with npm, once, where npm exists; without it the tests say what they skip."""
-    program = AZURITE / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
-    if not program.exists():
-        if shutil.which("npm") is None:
-            session.warn("npm is not installed: the tests against Azurite cannot run.")
-            return
-        AZURITE.mkdir(parents=True, exist_ok=True)
-        quiet = ("--silent", "--no-audit", "--no-fund", "--no-save")
-        session.run("npm", "install", *quiet, "--prefix", str(AZURITE), "azurite@3", external=True)
-    session.env["LOCALMIRROR_AZURITE"] = str(program)
+    if (AZURITE / "node_modules" / "azurite").exists():
+        return
+    if shutil.which("npm") is None:
+        session.warn("npm is not installed: the tests against Azurite cannot run.")
+        return
+    AZURITE.mkdir(parents=True, exist_ok=True)
+    quiet = ("--silent", "--no-audit", "--no-fund", "--no-save")
+    session.run("npm", "install", *quiet, "--prefix", str(AZURITE), "azurite@3", external=True)
 
 
 def run_tests(session: nox.Session, django: str) -> None:

@@ -160,7 +160,7 @@ class Rule:
 
     A request is hit when every condition given agrees (``name`` and ``path`` are regular expressions that are
     searched for, ``match`` is a function of the request, not available over JSON), after ``skip`` of them
-    were let pass, at most ``times`` times, and then with ``probability`` from a generator seeded with ``seed``.
+    were let pass, at most ``times`` times, with ``probability`` from a generator seeded with ``seed``.
 
     ``action``: "status" answers ``status`` with the provider's form of error body; "cut" ends the connection
     in the middle of the body (the request's if it has one, else the response's), "cut-response" in the middle

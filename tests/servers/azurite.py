@@ -1,4 +1,4 @@
-"""Azure Blob Storage by Azurite (Node): named by AZURITE_MAIN, or in .cache/azurite, installed there by npm."""
+"""Azure Blob Storage by Azurite (Node): from AZURITE_MAIN, or .cache/azurite, where npm installs it."""
 
 from __future__ import annotations
 

@@ -1,0 +1,29 @@
+"""Fixtures of all tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .rigs import BY_NAME, RIGS, S3_RIGS, Rig, prepared
+from .servers import stop_shared
+
+
+@pytest.fixture(params=[rig.name for rig in RIGS])
+def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
+    """Every backend in turn, with a fresh bucket."""
+    with prepared(BY_NAME[request.param], tmp_path) as ready:
+        yield ready
+
+
+@pytest.fixture(params=[rig.name for rig in S3_RIGS])
+def s3(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
+    """The two S3 servers in turn, with a fresh bucket."""
+    with prepared(BY_NAME[request.param], tmp_path) as ready:
+        yield ready
+
+
+def pytest_unconfigure() -> None:
+    stop_shared()

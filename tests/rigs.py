@@ -6,8 +6,8 @@
         assert rig.raw_get("static/a.css") == b"a{}"
         assert rig.wire.counts() == {"PUT": 1}
 
-The fixture ``rig`` runs a test on every rig, ``s3`` on the two that speak S3; a test that is about some of them
-says ``@pytest.mark.parametrize("rig", ["s3-moto", "azure-azurite"], indirect=True)``.
+The fixture ``rig`` runs a test on every rig, ``s3`` on the two that speak S3; a test that is about some of
+them says ``@pytest.mark.parametrize("rig", ["s3-moto", "azure-azurite"], indirect=True)``.
 """
 
 from __future__ import annotations
@@ -100,6 +100,8 @@ class Rig:
     gzip = False
     #: The storage class can place everything below a prefix (the option ``location``).
     location = False
+    #: ``size()`` is right for all names.
+    exact_size = True
     #: The longest key, in bytes of UTF-8.
     longest_name = 1024
     #: An error status that the SDK reports at once, without trying for minutes.
@@ -609,6 +611,8 @@ class GenericSftpRig(_Generic, _Directory):
 class GenericFtpRig(_Generic, _Directory):
     name = "generic-ftp"
     server_class = Ftp
+    # FTPStorage takes a listing apart at its spaces, and a missing file for an empty one.
+    exact_size = False
     plain_backend = "storages.backends.ftp.FTPStorage"
     checks_credentials = True
 
@@ -618,10 +622,10 @@ class GenericFtpRig(_Generic, _Directory):
 
     def options(self, role: str = "media", **options: Any) -> dict[str, Any]:
         return {
+            # Not ``allow_overwrite``: with it, FTPStorage takes every file for missing and deletes none.
             "location": self.server.location(f"{self.bucket}/"),
             "encoding": "utf-8",
             "base_url": "/remote/",
-            "allow_overwrite": True,
             **options,
         }
 

@@ -1,4 +1,4 @@
-"""Every server answers through the storage class without a mirror; what fails here is not the mirror's fault."""
+"""Every server answers through the storage class without a mirror: a failure here is not the mirror's."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ def test_a_storage_saves_and_reads(rig: Rig) -> None:
     assert rig.raw_all() == CONTENTS
     for name, content in CONTENTS.items():
         assert storage.exists(name)
-        assert storage.size(name) == len(content)
+        if rig.exact_size:
+            assert storage.size(name) == len(content)
         with storage.open(name) as file:
             assert file.read() == content
     storage.delete("css/a.css")

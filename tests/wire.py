@@ -53,7 +53,7 @@ SMALL = 1 << 18
 LIMIT = 1 << 18
 CLOSED = (ConnectionError, asyncio.IncompleteReadError)
 S3_LIST_PARAMETERS = {
-    *("list-type", "prefix", "delimiter", "encoding-type", "max-keys", "x-id"),
+    *("list-type", "prefix", "delimiter", "encoding-type", "max-keys", "x-id", "Version"),
     *("continuation-token", "start-after", "fetch-owner", "marker"),
 }
 

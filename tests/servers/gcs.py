@@ -1,9 +1,9 @@
 """Google Cloud Storage by gcp-storage-emulator, mended where it differs from the service.
 
-What is mended, as of its version 2026.7.19: links to the content are percent-encoded; answers with content
-carry Cache-Control and Content-Encoding, and gzipped content is unpacked for clients that do not accept gzip;
-listings come in pages; ``ifGenerationMatch`` is obeyed; requests are answered in threads, and bodies are read
-exactly.
+What is mended, as of its version 2026.7.19: links to the content are percent-encoded and keep to the host
+that was asked; answers with content carry Cache-Control and Content-Encoding, and gzipped content is unpacked
+for clients that do not accept gzip; listings come in pages; ``ifGenerationMatch`` is obeyed; requests are
+answered in threads, and bodies are read exactly.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def make_server(port: int) -> ThreadingHTTPServer:
         original = getattr(objects, name)
         mended = getattr(sys.modules[__name__], f"_{name}")
         _replace_handler(emulator, original, partial(mended, original))
-    objects._make_object_resource = partial(_make_object_resource, objects._make_object_resource)
+    emulator.Response = _linking(emulator.Response)
     emulator._read_data = partial(_read_data, emulator._read_data)
 
     class QuietServer(ThreadingHTTPServer):
@@ -134,13 +134,20 @@ def _replace_handler(emulator: Any, original: Any, mended: Any) -> None:
     )
 
 
-def _make_object_resource(
-    original: Any, base_url: str, bucket: str, name: str, *args: Any, **kwargs: Any
-) -> Any:
-    resource = original(base_url, bucket, name, *args, **kwargs)
-    path = f"/download/storage/v1/b/{bucket}/o/{quote(name, safe='')}"
-    resource["mediaLink"] = f"{base_url}{path}?generation={resource['generation']}&alt=media"
-    return resource
+def _linking(response_class: Any) -> Any:
+    """Return a response class whose links lead to where the client has asked, which may be a proxy."""
+
+    class Response(response_class):  # type: ignore[misc]
+        def json(self, answer: Any) -> None:
+            host = self._handler.headers["Host"]
+            for resource in [answer, *(answer.get("items") or [])]:
+                if resource.get("kind") == "storage#object":
+                    path = f"/download/storage/v1/b/{resource['bucket']}/o/{quote(resource['name'], safe='')}"
+                    query = f"generation={resource['generation']}&alt=media"
+                    resource["mediaLink"] = f"http://{host}{path}?{query}"
+            super().json(answer)
+
+    return Response
 
 
 def _read_data(original: Any, handler: Any, query: Any) -> Any:

@@ -30,8 +30,8 @@ def _noise(size: int, seed: str) -> bytes:
     return hashlib.shake_256(seed.encode()).digest(size)
 
 
-#: What a site's static files look like: references in every form that Django's hashing rewrites, and some that
-#: it must leave alone.
+#: What a site's static files look like: references in every form that Django's hashing rewrites, and some
+#: that it must leave alone.
 FILES: dict[str, bytes] = {
     "css/base.css": b"body { margin: 0; background: url(../img/logo.png) no-repeat }\n",
     "css/site.css": (
@@ -119,8 +119,8 @@ class Result(NamedTuple):
 class Project:
     """A Django project in a directory: ``settings.py``, ``manage.py`` and ``static/``.
 
-    ``settings`` are plain data, which ``repr`` can write down; change them and call ``write()``. ``environment``
-    is added to that of the commands, ``prelude`` are the first lines of the settings module.
+    ``settings`` are plain data, which ``repr`` can write down; change them and call ``write()``.
+    ``environment`` is added to that of the commands, ``prelude`` are the first lines of the settings module.
     """
 
     def __init__(
@@ -158,7 +158,7 @@ class Project:
         more: int = 0,
         **options: Any,
     ) -> Self:
-        """Return a project below ``directory`` with the corpus as its static files and the rig as their remote.
+        """Return a project below ``directory`` with the corpus as static files and the rig as their remote.
 
         ``options`` go to the storage, ``settings`` over those of the project, ``more`` to the corpus.
         """

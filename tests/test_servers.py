@@ -14,6 +14,7 @@ from django.core.cache.backends.memcached import PyMemcacheCache
 from django.core.cache.backends.redis import RedisCache
 from django.core.files.base import ContentFile
 
+from .corpus import FILES, Corpus, Project
 from .rigs import RIGS, Rig
 from .servers import ProcessServer, Server, require
 from .servers.azurite import Azurite
@@ -134,6 +135,43 @@ def test_google_obeys_conditions(rig: Rig) -> None:
         blob.upload_from_string(b"two", if_generation_match=0)
 
     assert rig.raw_get("a.css") == b"one"
+
+
+@pytest.mark.parametrize("way", ["run", "call"])
+@pytest.mark.parametrize("rig", ["s3-moto", "gcs-emulator", "libcloud-s3-moto"], indirect=True)
+def test_a_project_deploys_its_corpus_without_a_mirror(rig: Rig, tmp_path: Path, way: str) -> None:
+    project = Project.make(tmp_path, rig, settings={"INSTALLED_APPS": ["django.contrib.staticfiles"]})
+    project.settings["STORAGES"]["staticfiles"] = rig.plain_settings("static")
+    project.write()
+
+    if way == "run":
+        result = project.run("collectstatic", "--no-input")
+        assert result.returncode == 0, result
+        assert f"{len(FILES)} static files copied" in result.last_line
+        assert project.run("collectstatic", "--no-such-option").returncode == 2
+    else:
+        assert f"{len(FILES)} static files copied" in project.call("collectstatic", interactive=False)
+
+    assert rig.raw_all() == project.corpus.contents() == FILES
+    assert len(rig.wire.requests.of("upload")) == len(FILES)
+
+
+def test_django_hashes_the_corpus_whole(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    corpus = Corpus.make(home / "static", more=3)
+    backend = "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
+    words = {"STORAGES": {"staticfiles": {"BACKEND": backend}}, "STATIC_ROOT": str(tmp_path / "root")}
+    project = Project(home, {**words, "INSTALLED_APPS": ["django.contrib.staticfiles"]})
+
+    assert project.run("collectstatic", "--no-input").returncode == 0
+    first = project.storage().hashed_files
+    corpus.change("img/logo.png")
+    project.call("collectstatic", interactive=False)
+    second = project.storage().hashed_files
+
+    assert first.keys() == second.keys() == set(corpus.names())
+    changed = {name for name in first if first[name] != second[name]}
+    assert changed == {"img/logo.png", "css/base.css", "css/site.css", "css/theme/dark.css"}
 
 
 @pytest.mark.parametrize("server", [Moto, MotoInProcess, RcloneS3, Azurite, Gcs, GcsInProcess])

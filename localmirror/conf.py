@@ -1,0 +1,100 @@
+"""The options of a mirrored storage: their names, their defaults, and the one door through which they come in."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+#: Cache-Control of immutable names: a year, and never asked for again (RFC 9111, 5.2.2; RFC 8246).
+IMMUTABLE_CACHE_CONTROL = "public, max-age=31536000, immutable"
+
+#: Parallel transfers of a publish. More gain little: past this the client's own CPU is the limit.
+DEFAULT_WORKERS = 32
+
+OPTIONS: Mapping[str, Any] = {
+    "mirror_location": None,
+    "mirror_publish": "all",
+    "mirror_workers": DEFAULT_WORKERS,
+    "mirror_max_age": 60,
+    "mirror_manifest": "remote",
+    "mirror_release": None,
+    "mirror_engine": "auto",
+    "mirror_on_error": "raise",
+    "mirror_immutable_cache_control": IMMUTABLE_CACHE_CONTROL,
+}
+
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "mirror_publish": ("all", "hashed"),
+    "mirror_manifest": ("remote", "local"),
+    "mirror_engine": ("auto", "storage"),
+    "mirror_on_error": ("raise", "log"),
+}
+
+
+def take_options(
+    storage: type, given: dict[str, Any], others: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Remove the mirror's own options from *given* and return them.
+
+    *others* are options that the remote is known to take. Raises ImproperlyConfigured for a misspelt option, naming
+    the class and the right spelling.
+    """
+    taken = {name: given.pop(name) for name in list(given) if name in OPTIONS}
+    for name in given:
+        close = difflib.get_close_matches(name, OPTIONS, n=1, cutoff=0.8)
+        if name not in (others or {}) and (close or name.startswith("mirror_")):
+            hint = (
+                f" Did you mean {close[0]!r}?"
+                if close
+                else f" The mirror's options are {', '.join(OPTIONS)}."
+            )
+            raise ImproperlyConfigured(f"{storage.__name__} has no option {name!r}.{hint}")
+    return taken
+
+
+def check_value(storage: object, name: str) -> Any:
+    """Return the value of option *name* of *storage*, or raise ImproperlyConfigured with what it may be."""
+    value = getattr(storage, name)
+    owner = type(storage).__name__
+    if name in _CHOICES and value not in _CHOICES[name]:
+        choices = " or ".join(repr(choice) for choice in _CHOICES[name])
+        raise ImproperlyConfigured(f"{owner}: {name} is {value!r}; it must be {choices}.")
+    if name == "mirror_workers" and (not isinstance(value, int) or value < 1):
+        raise ImproperlyConfigured(f"{owner}: mirror_workers is {value!r}; it must be a whole number from 1.")
+    if name == "mirror_max_age" and value is not None and (not isinstance(value, int | float) or value < 0):
+        raise ImproperlyConfigured(
+            f"{owner}: mirror_max_age is {value!r}; it must be seconds from 0, or None."
+        )
+    if name == "mirror_release" and value is not None and not is_release_id(value):
+        raise ImproperlyConfigured(
+            f"{owner}: mirror_release is {value!r}; it must be letters, digits, '.', '_' and '-', such as a commit hash."
+        )
+    return value
+
+
+def is_release_id(value: object) -> bool:
+    """Whether *value* can name a release: one path component of plain characters that does not begin with a dot."""
+    plain = isinstance(value, str) and value.replace(".", "").replace("_", "").replace("-", "")
+    return bool(plain) and str(plain).isascii() and str(plain).isalnum() and not str(value).startswith(".")
+
+
+def mirror_location(storage: object) -> str:
+    """Return the directory of the mirror of *storage*, from its option or from the setting of its role.
+
+    Raises ImproperlyConfigured, naming both, where neither is set.
+    """
+    location = getattr(storage, "mirror_location", None)
+    setting = getattr(storage, "mirror_location_setting", None)
+    if not location and setting:
+        location = getattr(settings, setting, None)
+    if not location:
+        instead = f" or the setting {setting}" if setting else ""
+        raise ImproperlyConfigured(
+            f"{type(storage).__name__} has no mirror directory: set its option 'mirror_location'{instead}."
+        )
+    return str(Path(location))

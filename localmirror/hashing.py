@@ -1,0 +1,52 @@
+"""How hashing, role, mirror and remote stack: the order of the MRO, checked when a class is created."""
+
+from __future__ import annotations
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.files.storage import FileSystemStorage, Storage
+
+ORDER = "hashing, role, mirror, remote, as in class X(ManifestFilesMixin, StaticMirrorMixin, LocalMirrorMixin, S3Storage)"
+
+
+def check_mro(cls: type, mirror: type) -> None:
+    """Raise ImproperlyConfigured if *cls*, which has *mirror* among its bases, would silently not mirror."""
+    mro = cls.__mro__
+    position = mro.index(mirror)
+    for base in mro:
+        if issubclass(base, FileSystemStorage) and not issubclass(base, mirror):
+            raise ImproperlyConfigured(
+                f"{cls.__qualname__} has {base.__qualname__} among its bases, a storage on local disk: it would write "
+                f"past the mirror. Stack mixins only on a remote storage. The order is {ORDER}."
+            )
+    for base in mro[:position]:
+        if is_storage(base) and not issubclass(base, mirror):
+            raise ImproperlyConfigured(
+                f"{cls.__qualname__} names the remote {base.__qualname__} before {mirror.__qualname__}, so nothing "
+                f"would reach the mirror. The order is {ORDER}."
+            )
+    for base in mro[position + 1 :]:
+        if is_role(base):
+            raise ImproperlyConfigured(
+                f"{cls.__qualname__} names {base.__qualname__} after {mirror.__qualname__}, where it has no effect. "
+                f"The order is {ORDER}."
+            )
+
+
+def check_role(cls: type, mirror: type) -> None:
+    """Raise ImproperlyConfigured if *cls* puts a role on a storage that has no mirror."""
+    if is_storage(cls) and not issubclass(cls, mirror):
+        role = next(base for base in cls.__mro__ if is_role(base))
+        raise ImproperlyConfigured(
+            f"{cls.__qualname__} has {role.__qualname__} but not {mirror.__qualname__} among its bases, so nothing "
+            f"would be mirrored. The order is {ORDER}."
+        )
+
+
+def is_storage(cls: type) -> bool:
+    """Whether *cls* is a storage that can save: Django's bare base class is none."""
+    return issubclass(cls, Storage) and hasattr(cls, "_save")
+
+
+def is_role(cls: type) -> bool:
+    """Whether *cls* is itself a role mixin, rather than a class that has one among its bases."""
+    return "role" in cls.__dict__ and not issubclass(cls, Storage)

@@ -1,0 +1,150 @@
+"""What the mirror knows of its copies: which remote they agree with, by what fingerprint, and since when."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from localmirror.local import MirrorDirectory, is_read_only_error
+
+#: What the last publish from this mirror has confirmed, in one file: a sidecar for each name would take long.
+PUBLISHED = "published.json"
+
+logger = logging.getLogger("localmirror")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One mirrored copy: what it is, and when it was last known to agree with the remote.
+
+    *remote* is the identity of the remote, *fingerprint* what the remote calls this version (None: not asked yet),
+    *stamp* tells the very file in the mirror, *checked* is seconds since the epoch.
+    """
+
+    name: str
+    remote: str
+    md5: str
+    size: int
+    immutable: bool
+    fingerprint: str | None
+    stamp: str
+    checked: float
+
+    def is_younger_than(self, max_age: float | None) -> bool:
+        """Whether the copy was checked less than *max_age* seconds ago; None means for ever."""
+        return max_age is None or 0 <= time.time() - self.checked < max_age
+
+
+def stamp_of(found: os.stat_result) -> str:
+    """Return what tells this version of a file on disk from any later one."""
+    return f"{found.st_ino}-{found.st_size}-{found.st_mtime_ns}"
+
+
+class Index:
+    """Sidecars under ``.localmirror/index/``, one a name, with a copy in memory.
+
+    An entry speaks of one remote and one version of the file on disk; where either differs, there is no entry. On a
+    mirror that cannot be written to, what is noted lives as long as the process.
+    """
+
+    def __init__(self, mirror: MirrorDirectory) -> None:
+        self._mirror = mirror
+        self._memory: dict[str, Entry] = {}
+        self._published: dict[str, Entry] | None = None
+
+    def entry(self, name: str, remote: str, found: os.stat_result) -> Entry | None:
+        """Return what is known of *name*, whose file in the mirror has the status *found*."""
+        known = self._memory.get(name)
+        if known is None or not _speaks_of(known, remote, found):
+            known = self._written(name, remote, found)
+            if known is not None:
+                self._memory[name] = known
+        return known
+
+    def reread(self, name: str, remote: str, found: os.stat_result) -> Entry | None:
+        """Return what is known of *name* as another process may have noted it a moment ago."""
+        self._published = None
+        written = self._written(name, remote, found)
+        if written is not None:
+            self._memory[name] = written
+        return self.entry(name, remote, found)
+
+    def _written(self, name: str, remote: str, found: os.stat_result) -> Entry | None:
+        candidates = [
+            e for e in (self._read(name), self.published().get(name)) if e and _speaks_of(e, remote, found)
+        ]
+        return max(candidates, key=lambda entry: entry.checked, default=None)
+
+    def published(self) -> dict[str, Entry]:
+        """Return what the last publish from this mirror has confirmed, by name."""
+        if self._published is None:
+            data = self._mirror.read_state(PUBLISHED)
+            self._published = {e.name: e for e in map(_entry, json.loads(data))} if data else {}
+        return self._published
+
+    def note_published(self, entries: Iterable[Entry]) -> None:
+        """Remember what a publish has confirmed, instead of what the one before had."""
+        self._published = {entry.name: entry for entry in entries}
+        self._memory = {n: e for n, e in self._memory.items() if n not in self._published}
+        rows = [list(asdict(entry).values()) for entry in self._published.values()]
+        self._write(PUBLISHED, json.dumps(rows).encode())
+
+    def note(self, entry: Entry) -> None:
+        """Remember *entry*."""
+        self._memory[entry.name] = entry
+        self._write(self._sidecar(entry.name), json.dumps(asdict(entry)).encode())
+
+    def _write(self, file: str, data: bytes) -> None:
+        try:
+            self._mirror.write_state(file, data)
+        except OSError as error:
+            if not is_read_only_error(error):
+                raise
+
+    def note_checked(self, entry: Entry, fingerprint: str | None) -> None:
+        """Remember that the remote has just confirmed *entry*, under *fingerprint*."""
+        self.note(replace(entry, fingerprint=fingerprint, checked=time.time()))
+
+    def forget(self, name: str) -> None:
+        """Know nothing of *name* any more."""
+        self._memory.pop(name, None)
+        try:
+            self._mirror.delete_state(self._sidecar(name))
+        except OSError as error:
+            if not is_read_only_error(error):
+                raise
+
+    def written_since(self, name: str, moment: float) -> bool:
+        """Whether *name* was noted after *moment*: somebody saved or fetched it, in this process or another."""
+        known = self._read(name)
+        return known is not None and known.checked >= moment
+
+    def _read(self, name: str) -> Entry | None:
+        data = self._mirror.read_state(self._sidecar(name))
+        if data is None:
+            return None
+        try:
+            known = Entry(**json.loads(data))
+        except (ValueError, TypeError):
+            logger.warning("Ignoring the unreadable note of %r in the mirror %s.", name, self._mirror.root)
+            return None
+        return known if known.name == name else None
+
+    @staticmethod
+    def _sidecar(name: str) -> str:
+        digest = hashlib.sha1(name.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
+        return f"index/{digest[:2]}/{digest}.json"
+
+
+def _speaks_of(entry: Entry, remote: str, found: os.stat_result) -> bool:
+    return entry.remote == remote and entry.stamp == stamp_of(found)
+
+
+def _entry(row: list[Any]) -> Entry:
+    return Entry(*row)

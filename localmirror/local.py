@@ -1,0 +1,260 @@
+"""The mirror directory: atomic writes, confinement, locks. It knows of no remote."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import secrets
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import IO
+
+from django.conf import settings
+from django.core.exceptions import SuspiciousFileOperation
+from django.core.files import locks
+
+from localmirror.names import RESERVED, is_reserved
+
+#: What the operating system says when a directory cannot be written to.
+READ_ONLY_ERRORS = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+
+_LOCK_BUCKETS = 4096
+_STALE_SPOOL_SECONDS = 24 * 3600
+
+
+def is_read_only_error(error: OSError) -> bool:
+    """Whether *error* means that the mirror cannot be written to at all."""
+    return error.errno in READ_ONLY_ERRORS
+
+
+class Spool:
+    """A file being written beside the mirror's names, invisible until it is put in place.
+
+    Use as a context manager: what was not put in place is gone afterwards.
+    """
+
+    def __init__(self, directory: str) -> None:
+        os.makedirs(directory, exist_ok=True)
+        self.path = os.path.join(directory, f"{os.getpid()}-{secrets.token_hex(8)}")
+        # Plain os.open: the mode follows the umask, where tempfile would leave 0600 behind.
+        self.fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+        self.file = os.fdopen(self.fd, "w+b")
+
+    def __enter__(self) -> Spool:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.discard()
+
+    def discard(self) -> None:
+        """Close and remove the file, unless it has been put in place."""
+        self.file.close()
+        with suppress(FileNotFoundError):
+            os.unlink(self.path)
+
+
+class MirrorDirectory:
+    """A directory that holds one half of a mirrored storage.
+
+    *root* is its path; it may be a link itself. Names are clean names (`localmirror.names.clean_name`), those under
+    ``.localmirror/`` included. File modes follow ``FILE_UPLOAD_PERMISSIONS`` and
+    ``FILE_UPLOAD_DIRECTORY_PERMISSIONS``, read when a file is put in place.
+    """
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self.root = os.path.abspath(os.fspath(root))
+
+    def path(self, name: str) -> str:
+        """Return the absolute path of *name*, whether or not it exists.
+
+        Raises SuspiciousFileOperation if a linked directory on the way leads outside the mirror.
+        """
+        walked = self.root
+        head, _, tail = name.rpartition("/")
+        for part in head.split("/") if head else ():
+            walked = f"{walked}/{part}"
+            if os.path.islink(walked) and not self._inside(walked):
+                raise SuspiciousFileOperation(
+                    f"{name!r} leads out of the mirror {self.root}: {walked} is a link to {os.path.realpath(walked)}."
+                )
+        return os.path.join(walked, tail) if tail else walked
+
+    def _inside(self, path: str) -> bool:
+        root = os.path.realpath(self.root)
+        return os.path.commonpath((root, os.path.realpath(path))) == root
+
+    def find(self, name: str) -> os.stat_result | None:
+        """Return the status of the file *name*, or None if there is none; a link that leads outside is none."""
+        path = self.path(name)
+        try:
+            found = os.lstat(path)
+            if stat.S_ISLNK(found.st_mode):
+                if not self._inside(path):
+                    return None
+                found = os.stat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return found if stat.S_ISREG(found.st_mode) else None
+
+    def check_writable(self, name: str) -> None:
+        """Raise the OSError that putting a file in place under *name* would raise, as far as can be told before.
+
+        So that a name which the local file system cannot hold is refused before the remote has accepted it.
+        """
+        path = self.path(name)
+        try:
+            if stat.S_ISDIR(os.lstat(path).st_mode):
+                raise IsADirectoryError(errno.EISDIR, "The mirror has a directory of that name", path)
+        except FileNotFoundError:
+            return
+
+    def spool(self) -> Spool:
+        """Return a new, empty spool on the mirror's own file system."""
+        return Spool(os.path.join(self.root, RESERVED, "tmp"))
+
+    def place(self, spool: Spool, name: str) -> str:
+        """Put the spooled file in place as *name* in one step, replacing what is there, a link included."""
+        spool.file.flush()
+        path = self.path(name)
+        self._make_directories(os.path.dirname(path))
+        self._set_mode(spool.fd)
+        os.replace(spool.path, path)
+        return path
+
+    def link(self, source: str, name: str) -> str | None:
+        """Give the file *source* the second name *name*, replacing what is there; None if links cannot be had.
+
+        Both names share their bytes: nothing may ever write either of them in place.
+        """
+        target = self.path(name)
+        self._make_directories(os.path.dirname(target))
+        temporary = os.path.join(self.root, RESERVED, "tmp", f"{os.getpid()}-{secrets.token_hex(8)}")
+        try:
+            os.makedirs(os.path.dirname(temporary), exist_ok=True)
+            os.link(self.path(source), temporary, follow_symlinks=False)
+        except OSError:
+            return None
+        try:
+            os.replace(temporary, target)
+        finally:
+            # rename(2) does nothing, and leaves both names, when they are links to one file already.
+            with suppress(FileNotFoundError):
+                os.unlink(temporary)
+        return target
+
+    def _set_mode(self, fd: int) -> None:
+        if settings.FILE_UPLOAD_PERMISSIONS is not None:
+            os.fchmod(fd, settings.FILE_UPLOAD_PERMISSIONS)
+
+    def _make_directories(self, directory: str) -> None:
+        if os.path.isdir(directory):
+            return
+        self._make_directories(os.path.dirname(directory))
+        mode = settings.FILE_UPLOAD_DIRECTORY_PERMISSIONS
+        try:
+            os.mkdir(directory)
+            if mode is not None:
+                os.chmod(directory, mode)  # mkdir's own mode would be cut by the umask
+        except FileExistsError:
+            if not os.path.isdir(directory):
+                raise NotADirectoryError(
+                    errno.ENOTDIR, "The mirror has a file of that name", directory
+                ) from None
+
+    def delete(self, name: str) -> None:
+        """Remove *name*; a missing file is no error."""
+        with suppress(FileNotFoundError, NotADirectoryError):
+            os.unlink(self.path(name))
+
+    def listdir(self, name: str) -> tuple[list[str], list[str]]:
+        """Return the directories and the files directly in directory *name*, localmirror's own left out.
+
+        Raises FileNotFoundError where there is no such directory.
+        """
+        directories: list[str] = []
+        files: list[str] = []
+        base = self.path(f"{name}/") if name else self.root
+        with os.scandir(base) as entries:
+            for entry in entries:
+                if not name and is_reserved(entry.name):
+                    continue
+                (directories if entry.is_dir() else files).append(entry.name)
+        return directories, files
+
+    def walk(self, prefix: str = "") -> Iterator[tuple[str, os.stat_result]]:
+        """Yield the name and the status of every file of the mirror, localmirror's own and links left out."""
+        try:
+            entries = os.scandir(os.path.join(self.root, prefix))
+        except FileNotFoundError:
+            return
+        with entries:
+            for entry in entries:
+                name = f"{prefix}{entry.name}"
+                if entry.is_dir(follow_symlinks=False):
+                    if not is_reserved(name):
+                        yield from self.walk(f"{name}/")
+                elif entry.is_file(follow_symlinks=False):
+                    yield name, entry.stat(follow_symlinks=False)
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Hold the lock of *name* against other threads and processes that use this mirror."""
+        bucket = (
+            int.from_bytes(hashlib.sha1(name.encode("utf-8", "surrogatepass")).digest()[:4]) % _LOCK_BUCKETS
+        )
+        with self._open_lock(f"locks/{bucket:03x}") as file:
+            locks.lock(file, locks.LOCK_EX)
+            yield
+
+    @contextmanager
+    def try_lock(self, name: str, holder: str) -> Iterator[str | None]:
+        """Take the lock file *name* at once: yields None, or what the present holder wrote about itself."""
+        with self._open_lock(name) as file:
+            if not locks.lock(file, locks.LOCK_EX | locks.LOCK_NB):
+                yield file.read().decode("utf-8", "replace") or "another process"
+                return
+            file.truncate(0)
+            file.write(holder.encode())
+            file.flush()
+            yield None
+
+    @contextmanager
+    def _open_lock(self, name: str) -> Iterator[IO[bytes]]:
+        path = os.path.join(self.root, RESERVED, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        # Closing the descriptor releases the lock; each holder opens its own, so that threads exclude each other too.
+        with open(path, "a+b") as file:
+            file.seek(0)
+            yield file
+
+    def read_state(self, name: str) -> bytes | None:
+        """Return one of localmirror's own files under ``.localmirror/``, or None."""
+        try:
+            with open(os.path.join(self.root, RESERVED, name), "rb") as file:
+                return file.read()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def write_state(self, name: str, data: bytes) -> None:
+        """Write one of localmirror's own files under ``.localmirror/``, atomically."""
+        with self.spool() as spool:
+            spool.file.write(data)
+            self.place(spool, f"{RESERVED}/{name}")
+
+    def delete_state(self, name: str) -> None:
+        """Remove one of localmirror's own files under ``.localmirror/``, if it is there."""
+        with suppress(FileNotFoundError):
+            os.unlink(os.path.join(self.root, RESERVED, name))
+
+    def sweep_spools(self) -> None:
+        """Remove what killed processes have left half-written more than a day ago."""
+        directory = os.path.join(self.root, RESERVED, "tmp")
+        horizon = time.time() - _STALE_SPOOL_SECONDS
+        with suppress(FileNotFoundError), os.scandir(directory) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):
+                    if entry.stat(follow_symlinks=False).st_mtime < horizon:
+                        os.unlink(entry.path)

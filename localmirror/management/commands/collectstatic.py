@@ -1,0 +1,187 @@
+"""collectstatic that stages a release in the mirror and publishes it as a whole."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from django.conf import STATICFILES_STORAGE_ALIAS
+from django.contrib.staticfiles.management.commands import collectstatic
+from django.core.files.storage import storages
+from django.core.management.base import CommandError, CommandParser
+from django.utils.functional import LazyObject
+
+from localmirror.exceptions import LocalMirrorError
+from localmirror.management.output import add_report_argument, check_report_file, run_publish
+from localmirror.offline import offline
+from localmirror.publish import Publish
+from localmirror.release import Release
+from localmirror.roles import StaticMirrorMixin
+from localmirror.staging import Staging
+
+
+class Command(collectstatic.Command):
+    """Collect static files in the mirror, then publish them as a whole.
+
+    With a storage that has no mirror it is Django's own collectstatic.
+    """
+
+    help = "Collect static files in the local mirror and publish them to the remote as one release."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument(
+            "--stage",
+            action="store_true",
+            help="Write to the mirror only: no network, no credentials. Publish later: manage.py localmirror publish.",
+        )
+        add_report_argument(parser)
+
+    def handle(self, **options: Any) -> str | None:
+        with offline():
+            if isinstance(self.storage, LazyObject):
+                self.storage = storages[
+                    STATICFILES_STORAGE_ALIAS
+                ]  # itself: a proxy is not what it stands for
+            mirrored = isinstance(self.storage, StaticMirrorMixin)
+        if not mirrored:
+            for option in ("stage", "report"):
+                if options[option]:
+                    raise CommandError(f"--{option} needs a mirrored storage as STORAGES['staticfiles'].")
+            return super().handle(**options)
+        if options["link"]:
+            raise CommandError(
+                "--link is not for a mirrored storage: the mirror must hold the files themselves."
+            )
+        check_report_file(options["report"])
+        started = time.monotonic()
+        try:
+            if options["dry_run"]:
+                return self._rehearse(started, options)
+            with self.storage.exclusively("collectstatic"):
+                return self._deploy(started, options)
+        except LocalMirrorError as error:
+            raise CommandError(str(error)) from error
+
+    def _deploy(self, started: float, options: dict[str, Any]) -> str | None:
+        self._tell(super().handle(**options))
+        if options["stage"]:
+            where = f"{len(self.release.files)} files staged in {self.storage.mirror.root}."
+            return where if self.verbosity else None
+        return self._publish(self.release, started, options)
+
+    def _rehearse(self, started: float, options: dict[str, Any]) -> str | None:
+        self._tell(super().handle(**options))
+        if options["stage"]:
+            return None
+        with _mirror_elsewhere(self.storage):
+            rehearsal = Command(stdout=io.StringIO(), stderr=self.stderr)
+            rehearsal.set_options(**{**options, "dry_run": False, "verbosity": 0, "clear": False})
+            rehearsal.stage_only = False
+            rehearsal.collect()
+            return self._publish(rehearsal.release, started, options)
+
+    def _publish(self, release: Release, started: float, options: dict[str, Any]) -> str | None:
+        sentence = run_publish(
+            self,
+            Publish(self.storage, release, dry_run=options["dry_run"]),
+            alias=STATICFILES_STORAGE_ALIAS,
+            verbosity=options["verbosity"],
+            file=options["report"],
+            started=started,
+            deleted=len(self.deleted_files),
+        )
+        return sentence if options["verbosity"] else None
+
+    def _tell(self, message: str | None) -> None:
+        if message:
+            self.stdout.write(message)
+
+    def set_options(self, **options: Any) -> None:
+        super().set_options(**options)
+        self.stage_only = options["stage"]
+
+    def collect(self) -> dict[str, list[str]]:
+        """Collect into the mirror alone, and write down which release has been staged."""
+        if not isinstance(self.storage, StaticMirrorMixin):
+            return super().collect()
+        storage = self.storage
+        with offline(), storage.staging(lock=not self.dry_run) as staging:
+            self.staging = staging
+            self.storage = _WatchedStorage(storage, staging)
+            try:
+                collected = super().collect()
+            finally:
+                self.storage = storage
+            if not self.dry_run:
+                self.release = staging.release()
+                staging.commit(self.release)
+                if self.stage_only:
+                    staging.put_manifest_in_place(self.release)
+        return collected
+
+    def clear_dir(self, path: str) -> None:
+        """Delete what earlier releases have staged; nothing else in the mirror, and nothing on the remote."""
+        if not self._is_staging():
+            super().clear_dir(path)
+            return
+        for name in self.staging.names_staged_before():
+            self.log(f"{'Pretending to delete' if self.dry_run else 'Deleting'} '{name}'")
+            self.deleted_files.append(name)
+            self.staging.delete(name)
+
+    def copy_file(self, path: str, prefixed_path: str, source_storage: Any) -> None:
+        if self._is_staging():
+            self.staging.found(prefixed_path)
+        super().copy_file(path, prefixed_path, source_storage)
+
+    def delete_file(self, path: str, prefixed_path: str, source_storage: Any) -> bool:
+        """Return whether the file has to be copied: a staged one is unmodified only if its content agrees."""
+        if not self._is_staging():
+            return bool(super().delete_file(path, prefixed_path, source_storage))
+        with source_storage.open(path) as source:
+            unmodified = self.staging.holds(prefixed_path, source)
+        if unmodified:
+            if prefixed_path not in self.unmodified_files:
+                self.unmodified_files.append(prefixed_path)
+            self.log(f"Skipping '{path}' (not modified)")
+        return not unmodified
+
+    def _is_staging(self) -> bool:
+        return isinstance(self.storage, _WatchedStorage)
+
+
+class _WatchedStorage:
+    """The storage as collectstatic sees it while staging, telling what post-processing produces."""
+
+    def __init__(self, storage: Any, staging: Staging) -> None:
+        self._storage = storage
+        self._staging = staging
+        if hasattr(storage, "post_process"):
+            self.post_process = self._post_process
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._storage, name)
+
+    def _post_process(self, paths: dict[str, Any], **options: Any) -> Iterator[tuple[str, str | None, Any]]:
+        self._staging.begin_post_processing()
+        for original, output, processed in self._storage.post_process(paths, **options):
+            if output and not isinstance(processed, Exception):
+                self._staging.produced(original, output)
+            yield original, output, processed
+
+
+@contextmanager
+def _mirror_elsewhere(storage: Any) -> Iterator[None]:
+    """Give *storage* a temporary directory for a mirror, so that a dry run leaves the real one alone."""
+    before = storage.mirror_location
+    with TemporaryDirectory(prefix="localmirror-") as directory:
+        storage.mirror_location = directory
+        try:
+            yield
+        finally:
+            storage.mirror_location = before

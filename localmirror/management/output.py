@@ -1,0 +1,121 @@
+"""What the commands that publish have in common: showing progress, listing failures, writing the report."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from localmirror.exceptions import LocalMirrorError
+from localmirror.publish import Publish, Result, report
+
+
+def add_report_argument(parser: CommandParser) -> None:
+    """Give a command the option ``--report FILE``."""
+    parser.add_argument("--report", metavar="FILE", help="Write what was done to FILE, as JSON.")
+
+
+def check_report_file(file: str | None) -> None:
+    """Raise CommandError if the report could not be written, before any work is done."""
+    if file is not None and not Path(file).absolute().parent.is_dir():
+        raise CommandError(f"--report: the directory of {file} does not exist.")
+
+
+def run_publish(
+    command: BaseCommand,
+    publish: Publish,
+    *,
+    alias: str,
+    verbosity: int,
+    file: str | None,
+    started: float,
+    deleted: int,
+) -> str:
+    """Run *publish*, list what fails, write the report to *file*, and return the sentence that says what happened.
+
+    Raises CommandError unless all that was to be public is.
+    """
+    rows: list[Result] = []
+    problem: LocalMirrorError | None = None
+    try:
+        for result in _with_progress(publish, verbosity):
+            rows.append(result)
+            if result.status in ("failed", "not attempted"):
+                command.stderr.write(f"{result.name}: {result.error}")
+            elif verbosity >= 2:
+                command.stdout.write(f"{result.name}: {result.status}")
+    except LocalMirrorError as error:
+        problem = error
+    told = {row.name for row in rows}
+    if not publish.dry_run:
+        rows += [
+            Result(f.name, "not attempted", f.size, "not attempted")
+            for f in publish.public.values()
+            if f.name not in told
+        ]
+    written = report(publish, rows, alias=alias, seconds=time.monotonic() - started, deleted=deleted)
+    if file is not None:
+        Path(file).write_text(json.dumps(written, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    if problem is not None:
+        raise CommandError(str(problem)) from problem
+    if publish.dry_run:
+        return _dry_run_sentence(written, rows)
+    if not publish.succeeded:
+        raise CommandError(_failure_sentence(publish, written), returncode=130 if publish.interrupted else 1)
+    return _sentence(written)
+
+
+def _with_progress(publish: Publish, verbosity: int) -> Iterator[Result]:
+    results = publish.results()
+    if verbosity != 1 or not sys.stdout.isatty():
+        return results
+    try:
+        from tqdm import tqdm
+    except ImportError:  # the bar is an extra; the last line says the same
+        return results
+    return iter(tqdm(results, total=len(publish.public), desc="Publishing", unit="file", leave=False))
+
+
+def _sentence(written: dict[str, Any]) -> str:
+    return (
+        f"{_files(written['staged'])} in the release: {written['uploaded']} uploaded "
+        f"({human_size(written['bytes_uploaded'])}), {written['current']} already there."
+    )
+
+
+def _dry_run_sentence(written: dict[str, Any], rows: list[Result]) -> str:
+    pending = [row for row in rows if row.status == "pending"]
+    size = human_size(sum(row.size for row in pending))
+    return (
+        f"{_files(written['staged'])} in the release: {len(pending)} would be uploaded ({size}), "
+        f"{written['current']} already there."
+    )
+
+
+def _failure_sentence(publish: Publish, written: dict[str, Any]) -> str:
+    what = "Interrupted: " if publish.interrupted else ""
+    return (
+        f"{what}{len(written['failed'])} of {_files(len(publish.public))} could not be uploaded to "
+        f"{publish.storage.describe_remote()}. What was live stays live; run it again to upload what is missing."
+    )
+
+
+def _files(count: int) -> str:
+    return f"{count} file{'' if count == 1 else 's'}"
+
+
+def human_size(size: int) -> str:
+    """Return *size* in bytes as a person reads it, in decimal units."""
+    if size < 1000:
+        return f"{size} B"
+    value = float(size)
+    for unit in ("kB", "MB", "GB"):
+        value /= 1000
+        if value < 1000 or unit == "GB":
+            break
+    return f"{value:.0f} {unit}" if value >= 10 else f"{value:.1f} {unit}"

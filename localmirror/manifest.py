@@ -1,0 +1,92 @@
+"""Reading the manifest of hashed names: never stale, pinned to a release if so asked."""
+
+from __future__ import annotations
+
+import io
+import logging
+from typing import TYPE_CHECKING, Any
+
+from django.core.files.base import ContentFile
+
+from localmirror.exceptions import ReleaseNotPublishedError
+from localmirror.local import is_read_only_error
+from localmirror.names import RESERVED
+from localmirror.offline import is_offline
+
+if TYPE_CHECKING:
+    from localmirror.mirror import LocalMirrorMixin
+
+logger = logging.getLogger("localmirror")
+
+
+def pinned_name(release: str, name: str) -> str:
+    """Return where the manifest *name* of the release with the id *release* is kept, in both halves."""
+    return f"{RESERVED}/releases/{release}/{name}"
+
+
+def open_manifest(storage: LocalMirrorMixin, name: str, mode: str = "rb") -> ContentFile[Any]:
+    """Return the manifest *name* that *storage* is to work with.
+
+    Read from the remote, in one request; from the mirror where ``mirror_manifest`` is ``"local"``, inside `offline`
+    and, with a warning, while the remote cannot be reached. With ``mirror_release`` it is that release's manifest.
+    Raises FileNotFoundError if there is none, `ReleaseNotPublishedError` if a pinned release is not there.
+    """
+    data = _read(storage, name)
+    return ContentFile(data if "b" in mode else data.decode("utf-8"), name)
+
+
+def _read(storage: LocalMirrorMixin, name: str) -> bytes:
+    release = storage.mirror_release
+    source = pinned_name(release, name) if release else name
+    if is_offline():
+        return _from_mirror(storage, source)
+    where = f"the mirror {storage.mirror.root}"
+    try:
+        if storage.mirror_manifest == "local":
+            return _from_mirror(storage, source)
+        where = storage.describe_remote()
+        return _from_remote(storage, source)
+    except FileNotFoundError as error:
+        if release is None:
+            raise
+        raise ReleaseNotPublishedError(
+            f"The release {release!r} that this process is pinned to (mirror_release) is not published in {where}."
+        ) from error
+
+
+def _from_remote(storage: LocalMirrorMixin, source: str) -> bytes:
+    buffer = io.BytesIO()
+    try:
+        with storage.missing_is_not_found(source):
+            storage.download(source, buffer)
+    except Exception as error:
+        if not storage.is_unavailable(error) or storage.mirror.find(source) is None:
+            raise
+        logger.warning(
+            "Reading the manifest %r from the mirror %s, which may be older than the remote's: %s",
+            source,
+            storage.mirror.root,
+            storage.describe_error(error),
+        )
+        return _from_mirror(storage, source)
+    data = buffer.getvalue()
+    keep(storage, source, data)
+    return data
+
+
+def _from_mirror(storage: LocalMirrorMixin, source: str) -> bytes:
+    with open(storage.mirror.path(source), "rb") as file:
+        return file.read()
+
+
+def keep(storage: LocalMirrorMixin, source: str, data: bytes) -> None:
+    """Put the manifest *data* in place in the mirror as *source*, unless it is there or the mirror is read-only."""
+    try:
+        if storage.mirror.find(source) is not None and _from_mirror(storage, source) == data:
+            return
+        with storage.mirror.spool() as spool:
+            spool.file.write(data)
+            storage.mirror.place(spool, source)
+    except OSError as error:
+        if not is_read_only_error(error):
+            raise

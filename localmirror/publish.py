@@ -1,0 +1,255 @@
+"""Publishing: bringing the remote up to a release, the manifest last. Yields results and prints nothing."""
+
+from __future__ import annotations
+
+import io
+import logging
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import closing
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any, Literal
+
+from django.core.files.base import ContentFile
+
+from localmirror import signals
+from localmirror.content import SpooledContent
+from localmirror.exceptions import ChangedSinceStagedError, PublishError
+from localmirror.index import Entry
+from localmirror.live import go_live
+from localmirror.names import digests_of_stream, is_reserved
+from localmirror.release import Record, Release, ReleaseFile, with_etag
+from localmirror.remote import Engine, RemoteFile, Uploaded, renamed_error
+
+if TYPE_CHECKING:
+    from localmirror.roles import StaticMirrorMixin
+
+logger = logging.getLogger("localmirror")
+
+# Up to this size a file is read in one piece, so that its digest is checked on the very bytes that are sent.
+_WHOLE_FILE = 1 << 20
+
+Status = Literal["uploaded", "current", "failed", "not attempted", "pending"]
+ManifestStatus = Literal["uploaded", "current", "kept"]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one name. *size* is in bytes; ``pending`` is what a dry run would upload."""
+
+    name: str
+    status: Status
+    size: int
+    error: str | None = None
+
+
+class Publish:
+    """One publish of one release over one storage.
+
+    *everything* uploads also what the remote has already; *dry_run* only finds out. Iterate over `results`; what
+    came of the manifest is in `manifest` afterwards, and `succeeded` tells whether the release is live.
+    """
+
+    def __init__(
+        self, storage: StaticMirrorMixin, release: Release, *, everything: bool = False, dry_run: bool = False
+    ) -> None:
+        self.storage = storage
+        self.release = release
+        self.everything = everything
+        self.dry_run = dry_run
+        self.manifest: ManifestStatus | None = None if release.manifest is None else "kept"
+        self.succeeded = False
+        self.interrupted = False
+        self.remote: dict[str, RemoteFile] = {}
+        self.public = {f.name: f for f in release.public(storage.mirror_publish)}
+        self._etags: dict[str, tuple[str, str]] | None = None
+
+    def results(self) -> Iterator[Result]:
+        """Publish, yielding what became of each public name.
+
+        Raises PublishError if the remote cannot be listed, or if the release cannot be made live although all its
+        files are there. Files that fail do not raise: they are yielded, and the manifest is held back.
+        """
+        with closing(self._engine()) as engine:
+            self._list(engine)
+            pending = []
+            for file in self.public.values():
+                if not self.everything and self._is_current(file):
+                    self.public[file.name] = with_etag(file, self.remote[file.name].etag)
+                    yield Result(file.name, "current", file.size)
+                else:
+                    pending.append(file)
+            if self.dry_run:
+                yield from (Result(file.name, "pending", file.size) for file in pending)
+                return
+            failures = 0
+            for result in self._transfer(engine, pending):
+                failures += result.status != "uploaded"
+                yield result
+            if failures:
+                return
+            self.manifest = go_live(self, changed=bool(pending))
+            self.succeeded = True
+        self._remember()
+        signals.release_published.send(type(self.storage), storage=self.storage, release=self.release)
+
+    def _engine(self) -> Engine:
+        return self.storage.bulk_engine() if self.storage.mirror_engine == "auto" else Engine(self.storage)
+
+    def _list(self, engine: Engine) -> None:
+        wanted = self.release.files.keys() | {self.release.manifest_name}
+        try:
+            for file in engine.remote_files():
+                if file.name in wanted or is_reserved(file.name):
+                    self.remote[file.name] = file
+        except Exception as error:
+            raise PublishError(
+                f"Cannot list what is in {self.storage.describe_remote()}: {self.storage.describe_error(error)}"
+            ) from error
+
+    # -- what the remote has already -----------------------------------------------------------------------------
+
+    def _is_current(self, file: ReleaseFile) -> bool:
+        there = self.remote.get(file.name)
+        if there is None:
+            return False
+        encodes = self.storage.encodes(file.name)
+        if not encodes and there.size != file.size:
+            return False
+        if not encodes and (file.immutable or there.md5 == file.md5):
+            return True
+        if there.fingerprint and self._noted_etags().get(file.name) == (file.md5, there.fingerprint):
+            return True
+        if not encodes or there.md5 is None:
+            return False
+        with open(self.storage.mirror.path(file.name), "rb") as opened:
+            content = SpooledContent(opened, file.name, opened.name, file.size)
+            return self.storage.encoded_md5(file.name, content) == there.md5
+
+    def _noted_etags(self) -> dict[str, tuple[str, str]]:
+        """Return digest and ETag by name, as the last publish noted them: from this mirror, else from the remote."""
+        if self._etags is None:
+            identity = self.storage.remote_identity()
+            known = [
+                e for e in self.storage.index.published().values() if e.remote == identity and e.fingerprint
+            ]
+            self._etags = {e.name: (e.md5, str(e.fingerprint)) for e in known} or self._recorded_etags()
+        return self._etags
+
+    def _recorded_etags(self) -> dict[str, tuple[str, str]]:
+        records = [f for f in self.remote.values() if f.name.endswith("/record.json") and f.modified]
+        if not records:
+            return {}
+        newest = max(records, key=lambda f: (f.modified is not None and f.modified.timestamp(), f.name))
+        buffer = io.BytesIO()
+        self.storage.download(newest.name, buffer)
+        record = Record.from_bytes(buffer.getvalue())
+        return {name: (md5, etag) for name, (_, md5, etag) in record.files.items() if etag}
+
+    # -- sending -------------------------------------------------------------------------------------------------
+
+    def _transfer(self, engine: Engine, files: Iterable[ReleaseFile]) -> Iterator[Result]:
+        stop = threading.Event()
+        pool = ThreadPoolExecutor(self.storage.mirror_workers, thread_name_prefix="localmirror")
+        futures: dict[Future[Uploaded | None], ReleaseFile] = {
+            pool.submit(self._upload_unless, stop, engine, file): file for file in files
+        }
+        left = dict(futures)
+        try:
+            for future in as_completed(futures):
+                result = self._result(left.pop(future), future, stop)
+                yield result
+        except KeyboardInterrupt:
+            stop.set()
+            self.interrupted = True
+            pool.shutdown(cancel_futures=True)
+            for future, file in left.items():
+                yield self._result(file, future, stop)
+        finally:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+
+    def _upload_unless(self, stop: threading.Event, engine: Engine, file: ReleaseFile) -> Uploaded | None:
+        return None if stop.is_set() else self.upload_file(engine, file)
+
+    def _result(self, file: ReleaseFile, future: Future[Uploaded | None], stop: threading.Event) -> Result:
+        if future.cancelled():
+            return Result(file.name, "not attempted", file.size, "not attempted")
+        error = future.exception()
+        if error is not None:
+            if not isinstance(error, Exception) or self.storage.is_fatal(error):
+                stop.set()
+            return Result(file.name, "failed", file.size, self.storage.describe_error(error))
+        uploaded = future.result()
+        if uploaded is None:
+            return Result(file.name, "not attempted", file.size, "not attempted")
+        self.public[file.name] = with_etag(file, uploaded.etag)
+        return Result(file.name, "uploaded", file.size)
+
+    def upload_file(self, engine: Engine, file: ReleaseFile) -> Uploaded:
+        """Send one file of the release, having made sure that it is still what was staged."""
+        path = self.storage.mirror.path(file.name)
+        small = file.size <= _WHOLE_FILE
+        with open(path, "rb") as opened:
+            source = io.BytesIO(opened.read()) if small else opened
+            self._check_digest(file, path, source)
+            content = SpooledContent(source, file.name, path, file.size)
+            encoded = self.release.content_headers(file.name)
+            if encoded:
+                content.stand_for(*encoded)
+            base = self.release.files[encoded[0]] if encoded else file
+            uploaded = engine.upload(file.name, content, immutable=base.immutable)
+        if uploaded.name != file.name:
+            self.storage.delete_many([uploaded.name])
+            raise renamed_error(self.storage, file.name, uploaded.name)
+        if uploaded.etag is None and not self.storage.listing_tells_content:
+            told = self.storage.remote_file(file.name)
+            return Uploaded(file.name, told.fingerprint if told else None)
+        return uploaded
+
+    @staticmethod
+    def _check_digest(file: ReleaseFile, path: str, source: IO[bytes]) -> None:
+        digests = digests_of_stream(file.name, source)
+        source.seek(0)
+        if digests.md5 != file.md5:
+            raise ChangedSinceStagedError(
+                f"{path} has changed since it was staged (MD5 {digests.md5}, staged {file.md5}): collect again."
+            )
+
+    def upload_bytes(self, name: str, data: bytes) -> Uploaded:
+        """Send one of localmirror's own files."""
+        return self.storage.upload(name, ContentFile(data, name), immutable=False)
+
+    # -- afterwards ----------------------------------------------------------------------------------------------
+
+    def _remember(self) -> None:
+        now = time.time()
+        identity = self.storage.remote_identity()
+        self.storage.index.note_published(
+            Entry(f.name, identity, f.md5, f.size, f.immutable, f.etag, f.stamp, now)
+            for f in self.public.values()
+        )
+
+
+def report(
+    publish: Publish, results: Iterable[Result], *, alias: str, seconds: float, deleted: int = 0
+) -> dict[str, Any]:
+    """Return what a publish did, as ``--report`` writes it: counts are numbers of names, sizes are in bytes."""
+    rows = list(results)
+    uploaded = [r for r in rows if r.status == "uploaded"]
+    return {
+        "alias": alias,
+        "staged": len(publish.release.files),
+        "uploaded": len(uploaded),
+        "current": sum(r.status == "current" for r in rows),
+        "deleted": deleted,
+        "failed": [
+            {"name": r.name, "error": r.error} for r in rows if r.status in ("failed", "not attempted")
+        ],
+        "bytes_uploaded": sum(r.size for r in uploaded),
+        "manifest": publish.manifest,
+        "release": publish.release.id,
+        "seconds": round(seconds, 3),
+    }

@@ -1,0 +1,276 @@
+"""Staging: writing a release into the mirror alone, and knowing afterwards what belongs to it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from django.core.files.base import ContentFile, File
+
+from localmirror.content import CHUNK_SIZE, byte_chunks
+from localmirror.exceptions import LocalMirrorError
+from localmirror.index import stamp_of
+from localmirror.local import MirrorDirectory
+from localmirror.manifest import pinned_name
+from localmirror.names import SIBLING_ENCODINGS, Digests, clean_file_name, digests_of_file, sibling_of
+from localmirror.release import Release, ReleaseFile
+
+if TYPE_CHECKING:
+    from localmirror.roles import StaticMirrorMixin
+
+STAGED = "staged.json"
+STAGED_MANIFEST = "staged-manifest"
+
+# How hashing mixins spell a hashed name: digest before the last extension.
+_HASH_PART = re.compile(r"\.[0-9a-f]{8,64}(?=(?:\.[^./]*)?$)")
+
+
+class Staging:
+    """One staging into one mirror directory: what was written, found, produced and deleted meanwhile.
+
+    While it is open the storage writes to the mirror only. Deletes are put off to the end and dropped if the name is
+    saved again. The manifest is held in memory until `commit`.
+    """
+
+    def __init__(self, storage: StaticMirrorMixin) -> None:
+        self.storage = storage
+        self.mirror: MirrorDirectory = storage.mirror
+        self.held: dict[str, bytes] = {}
+        self._started = time.time()
+        self._lock = threading.Lock()
+        self._before = read_staged(self.mirror)
+        self._files: dict[str, ReleaseFile] = {}
+        self._deleted: set[str] = set()
+        self._found: set[str] = set()
+        self._outputs: dict[str, set[str]] = {}
+        self._produced: set[str] = set()
+        self._snapshot: dict[str, str] | None = None
+
+    # -- what the storage calls while staging --------------------------------------------------------------------
+
+    def save(self, name: str, content: Any) -> str:
+        """Write *content* to the mirror as *name*, unless the mirror holds these very bytes already."""
+        if self.storage.is_manifest(name):
+            self.held[name] = b"".join(byte_chunks(content))
+            return name
+        if not self._saved_as_is(name, content):
+            with self.mirror.spool() as spool:
+                digests = Digests(name)
+                for chunk in byte_chunks(content):
+                    digests.update(chunk)
+                    spool.file.write(chunk)
+                self.mirror.place(spool, name)
+            self._note(name, digests)
+        with self._lock:
+            self._deleted.discard(name)
+            if self._snapshot is not None:
+                self._produced.add(name)
+        return name
+
+    def _saved_as_is(self, name: str, content: Any) -> bool:
+        """Deal with small content without a temporary file if nothing has changed, which is the common case."""
+        present = self.mirror.find(name)
+        seekable = getattr(content, "seekable", None)
+        if present is None or seekable is None or not seekable() or os.path.islink(self.mirror.path(name)):
+            return False
+        if content.size > CHUNK_SIZE or content.size != present.st_size:
+            return False
+        digests = Digests(name)
+        for chunk in byte_chunks(content):
+            digests.update(chunk)
+        known = self.known(name, present)
+        if digests.md5 != known.md5 or digests.size != known.size:
+            return False
+        self._files[name] = known
+        return True
+
+    def _note(self, name: str, digests: Digests) -> ReleaseFile:
+        stamp = stamp_of(os.stat(self.mirror.path(name)))
+        noted = ReleaseFile(name, digests.size, digests.md5, digests.named, False, stamp)
+        self._files[name] = noted
+        return noted
+
+    def known(self, name: str, found: os.stat_result) -> ReleaseFile:
+        """Return size and digest of the file *name* in the mirror, read from it unless noted for this very file."""
+        stamp = stamp_of(found)
+        for source in (self._files, self._before.files if self._before else {}):
+            noted = source.get(name)
+            if noted is not None and noted.stamp == stamp:
+                return noted
+        return self._note(name, digests_of_file(name, self.mirror.path(name)))
+
+    def open(self, name: str, mode: str) -> File[Any]:
+        """Open *name* as the mirror has it."""
+        if name in self.held:
+            data = self.held[name]
+            return ContentFile(data if "b" in mode else data.decode("utf-8"), name)
+        self.status(name)
+        return File(open(self.mirror.path(name), mode), name)
+
+    def find(self, name: str) -> os.stat_result | None:
+        """Return the status of *name* in the mirror, None for what has been deleted in this staging."""
+        return None if name in self._deleted else self.mirror.find(name)
+
+    def status(self, name: str) -> os.stat_result:
+        """Return the status of *name* in the mirror. Raises FileNotFoundError if it is not there."""
+        found = self.find(name)
+        if found is None:
+            raise FileNotFoundError(f"{name!r} is not in the mirror {self.mirror.root}.")
+        return found
+
+    def exists(self, name: str) -> bool:
+        """Whether the staged tree has *name*."""
+        return name in self.held or self.find(name) is not None
+
+    def delete(self, name: str) -> None:
+        """Put off deleting *name* until the end."""
+        if self.held.pop(name, None) is None and not self.storage.is_manifest(name):
+            with self._lock:
+                self._deleted.add(name)
+
+    def holds(self, name: str, content: Any) -> bool:
+        """Whether the staged tree has *name* with just the bytes of *content*."""
+        present = self.find(name)
+        if present is None or os.path.islink(self.mirror.path(name)):
+            return False
+        digest = hashlib.md5(usedforsecurity=False)
+        size = 0
+        for chunk in byte_chunks(content):
+            digest.update(chunk)
+            size += len(chunk)
+        if size != present.st_size:
+            return False
+        return self.known(name, present).md5 == digest.hexdigest()
+
+    # -- what collectstatic tells --------------------------------------------------------------------------------
+
+    def names_staged_before(self) -> list[str]:
+        """Return the names of earlier staged releases that are still in the mirror."""
+        return sorted(self._before.earlier.union(self._before.files)) if self._before else []
+
+    def found(self, name: str) -> None:
+        """Tell that a finder yielded *name*, whether or not it had to be copied."""
+        self._found.add(clean_file_name(name))
+
+    def begin_post_processing(self) -> None:
+        """Watch the mirror directory: what changes from now on belongs to the release, however it is written."""
+        self._snapshot = {name: stamp_of(found) for name, found in self.mirror.walk()}
+
+    def produced(self, name: str, output: str) -> None:
+        """Tell that post-processing yielded *output* for *name*."""
+        self._outputs.setdefault(name, set()).add(output)
+
+    # -- the end -------------------------------------------------------------------------------------------------
+
+    def release(self) -> Release:
+        """Return the release that has been staged: what was found, and what post-processing produced.
+
+        Raises LocalMirrorError if post-processing names a file that is not in the mirror.
+        """
+        superseded = self._superseded()
+        outputs = set().union(*self._outputs.values())
+        names = (self._found | outputs | self._produced) - self._deleted - superseded
+        if self._snapshot is not None:
+            names |= self._changed_since_snapshot() - superseded
+        names |= set(self._siblings(names))
+        renamed = {
+            n for n, made in self._outputs.items() if any(m != n and not _is_sibling(m, n) for m in made)
+        }
+        files = {name: self._file(name, original=name in renamed - outputs) for name in sorted(names)}
+        for name, file in files.items():
+            sibling = sibling_of(name)
+            if sibling and sibling[0] in files and files[sibling[0]].original:
+                files[name] = replace(file, original=True)
+        manifest_name = next(iter(self.held), None)
+        earlier = set(self.names_staged_before()) - files.keys() - self._deleted
+        return Release(
+            files, manifest_name, self.held.get(manifest_name or ""), self.storage.mirror_release, earlier
+        )
+
+    def _file(self, name: str, *, original: bool) -> ReleaseFile:
+        found = self.mirror.find(name)
+        if found is None:
+            raise LocalMirrorError(
+                f"{name!r} belongs to the release but is not in the mirror {self.mirror.root}: it was removed while "
+                "staging, or post-processing named a file that it did not write."
+            )
+        return replace(self.known(name, found), original=original)
+
+    def _superseded(self) -> set[str]:
+        """Return hashed copies of earlier passes: a later pass gave their original another name."""
+        outputs = set().union(*self._outputs.values())
+        return {
+            name
+            for name in self._produced - outputs
+            if (base := _HASH_PART.sub("", name)) != name and self._outputs.get(base, {name}) != {name}
+        }
+
+    def _changed_since_snapshot(self) -> set[str]:
+        before = self._snapshot or {}
+        changed = {name for name, found in self.mirror.walk() if before.get(name) != stamp_of(found)}
+        return {
+            name
+            for name in changed - self._produced - self._found - self._deleted
+            # What another storage saves into the same directory meanwhile, compressor's say, is no part of this.
+            if not self.storage.is_manifest(name)
+            and not self.storage.index.written_since(name, self._started)
+        }
+
+    def _siblings(self, names: Iterable[str]) -> Iterator[str]:
+        for name in names:
+            base = self.mirror.find(name)
+            for extension in SIBLING_ENCODINGS:
+                sibling = self.mirror.find(f"{name}{extension}")
+                if base and sibling and sibling.st_mtime_ns >= base.st_mtime_ns:
+                    yield f"{name}{extension}"
+
+    def commit(self, release: Release) -> None:
+        """Write down the staged release and carry out the deletes that were put off."""
+        ours = set(self.names_staged_before()) | self._files.keys()
+        for name in (self._deleted | self._superseded()) - release.files.keys():
+            if name in ours:
+                self.mirror.delete(name)
+        if release.manifest is not None:
+            self.mirror.write_state(STAGED_MANIFEST, release.manifest)
+        else:
+            self.mirror.delete_state(STAGED_MANIFEST)
+        self.mirror.write_state(STAGED, release.to_staged())
+
+    def put_manifest_in_place(self, release: Release) -> None:
+        """Make the mirror serve the staged manifest, for an artefact that is published later."""
+        place_manifest(self.mirror, release)
+
+
+def _is_sibling(name: str, base: str) -> bool:
+    sibling = sibling_of(name)
+    return sibling is not None and sibling[0] == base
+
+
+def place_manifest(mirror: MirrorDirectory, release: Release) -> None:
+    """Put the manifest of *release* in place in the mirror, under its name and under the id it is pinned to."""
+    if release.manifest is None or release.manifest_name is None:
+        return
+    names = [release.manifest_name]
+    if release.pinned_id:
+        names.insert(0, pinned_name(release.pinned_id, release.manifest_name))
+    for name in names:
+        found = mirror.find(name)
+        if found is not None and found.st_size == len(release.manifest):
+            with open(mirror.path(name), "rb") as file:
+                if file.read() == release.manifest:
+                    continue
+        with mirror.spool() as spool:
+            spool.file.write(release.manifest)
+            mirror.place(spool, name)
+
+
+def read_staged(mirror: MirrorDirectory) -> Release | None:
+    """Return the release that was staged last in *mirror*, or None."""
+    data = mirror.read_state(STAGED)
+    return Release.from_staged(data, mirror.read_state(STAGED_MANIFEST)) if data is not None else None

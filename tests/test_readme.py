@@ -55,6 +55,7 @@ class Project:
             "AWS_ENDPOINT_URL": endpoint,
             "AWS_DEFAULT_REGION": "us-east-1",
             "GIT_COMMIT": "0123abcd",
+            "PYTHONPATH": str(ROOT),
         }
         self.s3 = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", **CREDENTIALS)
         for file, text in {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.core.checks import Tags, register
 
 
 class LocalMirrorConfig(AppConfig):
@@ -10,3 +11,9 @@ class LocalMirrorConfig(AppConfig):
 
     name = "localmirror"
     verbose_name = "Local mirror"
+
+    def ready(self) -> None:
+        """Register the system checks."""
+        from localmirror.checks import check_mirrored_storages
+
+        register(check_mirrored_storages, Tags.staticfiles)

@@ -36,9 +36,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def take_options(
-    storage: type, given: dict[str, Any], others: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
+def take_options(storage: type, given: dict[str, Any], others: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Remove the mirror's own options from *given* and return them.
 
     *others* are options that the remote is known to take. Raises ImproperlyConfigured for a misspelt option, naming
@@ -48,11 +46,7 @@ def take_options(
     for name in given:
         close = difflib.get_close_matches(name, OPTIONS, n=1, cutoff=0.8)
         if name not in (others or {}) and (close or name.startswith("mirror_")):
-            hint = (
-                f" Did you mean {close[0]!r}?"
-                if close
-                else f" The mirror's options are {', '.join(OPTIONS)}."
-            )
+            hint = f" Did you mean {close[0]!r}?" if close else f" The mirror's options are {', '.join(OPTIONS)}."
             raise ImproperlyConfigured(f"{storage.__name__} has no option {name!r}.{hint}")
     return taken
 
@@ -67,12 +61,10 @@ def check_value(storage: object, name: str) -> Any:
     if name == "mirror_workers" and (not isinstance(value, int) or value < 1):
         raise ImproperlyConfigured(f"{owner}: mirror_workers is {value!r}; it must be a whole number from 1.")
     if name == "mirror_max_age" and value is not None and (not isinstance(value, int | float) or value < 0):
-        raise ImproperlyConfigured(
-            f"{owner}: mirror_max_age is {value!r}; it must be seconds from 0, or None."
-        )
+        raise ImproperlyConfigured(f"{owner}: mirror_max_age is {value!r}; it must be seconds from 0, or None.")
     if name == "mirror_release" and value is not None and not is_release_id(value):
         raise ImproperlyConfigured(
-            f"{owner}: mirror_release is {value!r}; it must be letters, digits, '.', '_' and '-', such as a commit hash."
+            f"{owner}: mirror_release is {value!r}; it may have letters, digits, '.', '_' and '-', such as a commit hash."
         )
     return value
 

@@ -45,13 +45,7 @@ def byte_chunks(content: Any) -> Iterator[bytes]:
     """
     with reopened(content) as file:
         rewind(file)
-        if hasattr(file, "read"):
-            pieces = iter(lambda: file.read(CHUNK_SIZE), None)
-        else:
-            pieces = iter(file.chunks())
-        for piece in pieces:
-            if not piece:
-                return
+        while piece := file.read(CHUNK_SIZE):
             yield piece.encode("utf-8") if isinstance(piece, str) else bytes(piece)
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import FileSystemStorage, Storage
 
-ORDER = "hashing, role, mirror, remote, as in class X(ManifestFilesMixin, StaticMirrorMixin, LocalMirrorMixin, S3Storage)"
+ORDER = (
+    "hashing, role, mirror, remote, as in "
+    "class X(ManifestFilesMixin, StaticMirrorMixin, LocalMirrorMixin, S3StaticStorage)"
+)
 
 
 def check_mro(cls: type, mirror: type) -> None:

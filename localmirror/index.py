@@ -76,9 +76,7 @@ class Index:
         return self.entry(name, remote, found)
 
     def _written(self, name: str, remote: str, found: os.stat_result) -> Entry | None:
-        candidates = [
-            e for e in (self._read(name), self.published().get(name)) if e and _speaks_of(e, remote, found)
-        ]
+        candidates = [e for e in (self._read(name), self.published().get(name)) if e and _speaks_of(e, remote, found)]
         return max(candidates, key=lambda entry: entry.checked, default=None)
 
     def published(self) -> dict[str, Entry]:

@@ -31,11 +31,7 @@ def go_live(publish: Publish, *, changed: bool) -> Literal["uploaded", "current"
         if changed or publish.everything or not current or release.record_name not in publish.remote:
             publish.upload_bytes(release.record_name, release.to_record(publish.public.values()))
             _upload_pinned(publish)
-        if (
-            release.manifest is not None
-            and release.manifest_name is not None
-            and (not current or publish.everything)
-        ):
+        if release.manifest is not None and release.manifest_name is not None and (not current or publish.everything):
             content = ContentFile(release.manifest, release.manifest_name)
             if foreign is None:
                 seen = publish.remote.get(release.manifest_name)

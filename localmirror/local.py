@@ -160,9 +160,7 @@ class MirrorDirectory:
                 os.chmod(directory, mode)  # mkdir's own mode would be cut by the umask
         except FileExistsError:
             if not os.path.isdir(directory):
-                raise NotADirectoryError(
-                    errno.ENOTDIR, "The mirror has a file of that name", directory
-                ) from None
+                raise NotADirectoryError(errno.ENOTDIR, "The mirror has a file of that name", directory) from None
 
     def delete(self, name: str) -> None:
         """Remove *name*; a missing file is no error."""
@@ -202,9 +200,7 @@ class MirrorDirectory:
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
         """Hold the lock of *name* against other threads and processes that use this mirror."""
-        bucket = (
-            int.from_bytes(hashlib.sha1(name.encode("utf-8", "surrogatepass")).digest()[:4]) % _LOCK_BUCKETS
-        )
+        bucket = int.from_bytes(hashlib.sha1(name.encode("utf-8", "surrogatepass")).digest()[:4]) % _LOCK_BUCKETS
         with self._open_lock(f"locks/{bucket:03x}") as file:
             locks.lock(file, locks.LOCK_EX)
             yield

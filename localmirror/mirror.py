@@ -128,9 +128,7 @@ class LocalMirrorMixin(RemoteSeam):
     def _save(self, name: str, content: Any) -> str:
         name = clean_file_name(name)
         if is_offline():
-            raise OfflineError(
-                f"Saving {name!r} would have to reach the remote inside localmirror.offline()."
-            )
+            raise OfflineError(f"Saving {name!r} would have to reach the remote inside localmirror.offline().")
         with self._spool() as spool:
             digests = Digests(name)
             for chunk in byte_chunks(content):
@@ -203,9 +201,7 @@ class LocalMirrorMixin(RemoteSeam):
             if self.mirror_on_error != "log":
                 raise
             logger.error("%r is not in the mirror %s: %s", name, self.mirror.root, error)
-            with suppress(
-                OSError
-            ):  # already reported; an old copy must not be served as if it were the new one
+            with suppress(OSError):  # already reported; an old copy must not be served as if it were the new one
                 self.mirror.delete(name)
 
     def _locked(self, name: str) -> AbstractContextManager[None]:
@@ -221,9 +217,7 @@ class LocalMirrorMixin(RemoteSeam):
         """Delete *name* from the remote, then from the mirror; a missing file is no error."""
         name = clean_file_name(name)
         if is_offline():
-            raise OfflineError(
-                f"Deleting {name!r} would have to reach the remote inside localmirror.offline()."
-            )
+            raise OfflineError(f"Deleting {name!r} would have to reach the remote inside localmirror.offline().")
         with self._locked(name):
             try:
                 super().delete(name)
@@ -259,9 +253,7 @@ class LocalMirrorMixin(RemoteSeam):
         found = self.mirror.find(name)
         if is_offline():
             if found is None:
-                raise FileNotFoundError(
-                    f"{name!r} is not in the mirror {self.mirror.root}, and the remote is offline."
-                )
+                raise FileNotFoundError(f"{name!r} is not in the mirror {self.mirror.root}, and the remote is offline.")
             return self.mirror.path(name)
         if found is not None and self._is_trusted(name, found):
             return self.mirror.path(name)
@@ -338,9 +330,7 @@ class LocalMirrorMixin(RemoteSeam):
             with self.missing_is_not_found(name):
                 told = self.download(name, spool.file)
             spool.file.flush()
-            return self._keep(
-                name, spool, digests_of_file(name, spool.path), told.fingerprint if told else None
-            )
+            return self._keep(name, spool, digests_of_file(name, spool.path), told.fingerprint if told else None)
 
     def exists(self, name: str) -> bool:
         """Whether the remote has a file *name*; False for the root."""
@@ -363,19 +353,13 @@ class LocalMirrorMixin(RemoteSeam):
         found = self.mirror.find(name)
         if is_offline():
             if found is None:
-                raise FileNotFoundError(
-                    f"{name!r} is not in the mirror {self.mirror.root}, and the remote is offline."
-                )
+                raise FileNotFoundError(f"{name!r} is not in the mirror {self.mirror.root}, and the remote is offline.")
             return found
         return found if found is not None and self._is_trusted(name, found) else None
 
     def get_modified_time(self, name: str) -> datetime:
         """Return when *name* was last modified, aware if ``USE_TZ``. Raises FileNotFoundError if it is missing."""
-        found = (
-            None
-            if self.dates_from_remote and not is_offline()
-            else self._trusted_status(clean_file_name(name))
-        )
+        found = None if self.dates_from_remote and not is_offline() else self._trusted_status(clean_file_name(name))
         if found is not None:
             return _as_datetime(found.st_mtime)
         with self.missing_is_not_found(name):
@@ -383,11 +367,7 @@ class LocalMirrorMixin(RemoteSeam):
 
     def get_created_time(self, name: str) -> datetime:
         """Return when *name* was created, aware if ``USE_TZ``. Raises FileNotFoundError if it is missing."""
-        found = (
-            None
-            if self.dates_from_remote and not is_offline()
-            else self._trusted_status(clean_file_name(name))
-        )
+        found = None if self.dates_from_remote and not is_offline() else self._trusted_status(clean_file_name(name))
         if found is not None:
             return _as_datetime(found.st_ctime)
         with self.missing_is_not_found(name):
@@ -409,9 +389,7 @@ class LocalMirrorMixin(RemoteSeam):
         """
         name = clean_name(name)
         if not name:
-            raise NotImplementedError(
-                "A mirrored storage has no path of its own; ask for the path of a file."
-            )
+            raise NotImplementedError("A mirrored storage has no path of its own; ask for the path of a file.")
         if self.path_fetches and not is_offline():
             try:
                 return self.local_copy(name)

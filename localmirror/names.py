@@ -37,12 +37,10 @@ def clean_name(name: str | os.PathLike[str]) -> str:
     clean = posixpath.normpath(text) if text else ""
     if clean == ".":
         return ""
-    if clean.startswith("/") or clean == ".." or clean.startswith("../"):
+    if clean == ".." or clean.startswith(("/", "../")):
         raise SuspiciousFileOperation(f"The name {text!r} leads outside the storage.")
     if is_reserved(clean):
-        raise SuspiciousFileOperation(
-            f"The name {text!r} is reserved: {RESERVED}/ holds localmirror's own files."
-        )
+        raise SuspiciousFileOperation(f"The name {text!r} is reserved: {RESERVED}/ holds localmirror's own files.")
     return clean
 
 

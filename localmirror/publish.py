@@ -132,9 +132,7 @@ class Publish:
         """Return digest and ETag by name, as the last publish noted them: from this mirror, else from the remote."""
         if self._etags is None:
             identity = self.storage.remote_identity()
-            known = [
-                e for e in self.storage.index.published().values() if e.remote == identity and e.fingerprint
-            ]
+            known = [e for e in self.storage.index.published().values() if e.remote == identity and e.fingerprint]
             self._etags = {e.name: (e.md5, str(e.fingerprint)) for e in known} or self._recorded_etags()
         return self._etags
 
@@ -228,8 +226,7 @@ class Publish:
         now = time.time()
         identity = self.storage.remote_identity()
         self.storage.index.note_published(
-            Entry(f.name, identity, f.md5, f.size, f.immutable, f.etag, f.stamp, now)
-            for f in self.public.values()
+            Entry(f.name, identity, f.md5, f.size, f.immutable, f.etag, f.stamp, now) for f in self.public.values()
         )
 
 
@@ -245,9 +242,7 @@ def report(
         "uploaded": len(uploaded),
         "current": sum(r.status == "current" for r in rows),
         "deleted": deleted,
-        "failed": [
-            {"name": r.name, "error": r.error} for r in rows if r.status in ("failed", "not attempted")
-        ],
+        "failed": [{"name": r.name, "error": r.error} for r in rows if r.status in ("failed", "not attempted")],
         "bytes_uploaded": sum(r.size for r in uploaded),
         "manifest": publish.manifest,
         "release": publish.release.id,

@@ -76,9 +76,7 @@ class Release:
                 "version": _VERSION,
                 "pinned": self.pinned_id,
                 "manifest": self.manifest_name if self.manifest is not None else None,
-                "files": {
-                    f.name: [f.size, f.md5, f.immutable, f.original, f.stamp] for f in self.files.values()
-                },
+                "files": {f.name: [f.size, f.md5, f.immutable, f.original, f.stamp] for f in self.files.values()},
                 "earlier": sorted(self.earlier),
             }
         )

@@ -23,7 +23,11 @@ from localmirror.exceptions import PublishError, ReleaseConflictError
 from localmirror.names import first_line, redact
 
 if TYPE_CHECKING:
-    Base = Storage
+
+    class Base(Storage):
+        def _save(self, name: str, content: Any) -> str: ...
+        def _open(self, name: str, mode: str = "rb") -> Any: ...
+
 else:
     Base = object
 
@@ -118,6 +122,19 @@ class RemoteSeam(Base):
         parts = [f"{cls.__module__}.{cls.__qualname__}"]
         parts += [f"{name}={getattr(self, name, None)}" for name in self.identity_attributes]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
+
+    def base_address(self) -> str | None:
+        """Return the address that the remote puts before the names of its files, None where there is no such thing."""
+        probe = "localmirror-probe"
+        for cls in type(self).__mro__:
+            # Below any hashing mixin, which would look the probe up in its manifest.
+            if "url" in cls.__dict__ and issubclass(cls, Storage) and not issubclass(cls, RemoteSeam):
+                try:
+                    address = str(cls.url(self, probe)).partition("?")[0]
+                except (NotImplementedError, ValueError):
+                    return None
+                return address.removesuffix(probe) if address.endswith(probe) else None
+        return None
 
     def describe_remote(self) -> str:
         """Return words that name the remote in a message: no credential, whatever the configuration holds."""

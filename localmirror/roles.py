@@ -63,7 +63,7 @@ class StaticMirrorMixin(Base):
         with self.exclusively("staging") if lock else _unlocked():
             if lock:
                 self.mirror.sweep_spools()
-            staging = Staging(self)  # type: ignore[arg-type]
+            staging = Staging(self)
             self.__dict__["_localmirror_staging"] = staging
             try:
                 with self._manifest_held(staging):
@@ -215,9 +215,7 @@ class _HeldManifestStorage:
     save = _save
 
     def open(self, name: str, mode: str = "rb") -> Any:
-        return (
-            self._staging.open(name, mode) if name in self._staging.held else self._storage.open(name, mode)
-        )
+        return self._staging.open(name, mode) if name in self._staging.held else self._storage.open(name, mode)
 
     def exists(self, name: str) -> bool:
         return name in self._staging.held

@@ -179,9 +179,7 @@ class Staging:
         if self._snapshot is not None:
             names |= self._changed_since_snapshot() - superseded
         names |= set(self._siblings(names))
-        renamed = {
-            n for n, made in self._outputs.items() if any(m != n and not _is_sibling(m, n) for m in made)
-        }
+        renamed = {n for n, made in self._outputs.items() if any(m != n and not _is_sibling(m, n) for m in made)}
         files = {name: self._file(name, original=name in renamed - outputs) for name in sorted(names)}
         for name, file in files.items():
             sibling = sibling_of(name)
@@ -189,9 +187,7 @@ class Staging:
                 files[name] = replace(file, original=True)
         manifest_name = next(iter(self.held), None)
         earlier = set(self.names_staged_before()) - files.keys() - self._deleted
-        return Release(
-            files, manifest_name, self.held.get(manifest_name or ""), self.storage.mirror_release, earlier
-        )
+        return Release(files, manifest_name, self.held.get(manifest_name or ""), self.storage.mirror_release, earlier)
 
     def _file(self, name: str, *, original: bool) -> ReleaseFile:
         found = self.mirror.find(name)
@@ -218,8 +214,7 @@ class Staging:
             name
             for name in changed - self._produced - self._found - self._deleted
             # What another storage saves into the same directory meanwhile, compressor's say, is no part of this.
-            if not self.storage.is_manifest(name)
-            and not self.storage.index.written_since(name, self._started)
+            if not self.storage.is_manifest(name) and not self.storage.index.written_since(name, self._started)
         }
 
     def _siblings(self, names: Iterable[str]) -> Iterator[str]:

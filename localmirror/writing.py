@@ -31,14 +31,14 @@ class MirroredWriteFile(File):  # type: ignore[type-arg]
 
     def __init__(self, storage: LocalMirrorMixin, name: str, mode: str) -> None:
         if is_offline() and not getattr(storage, "is_staging", False):
-            raise OfflineError(
-                f"Writing {name!r} would have to reach the remote inside localmirror.offline()."
-            )
+            raise OfflineError(f"Writing {name!r} would have to reach the remote inside localmirror.offline().")
         self._storage = storage
+        self._target = name
         self._spool = storage._spool()
         try:
             self._begin(storage, name, mode)
-            super().__init__(self._open_spool(mode), name)
+            self._writer = self._open_spool(mode)
+            super().__init__(self._writer, name)
         except BaseException:
             self._spool.discard()
             raise
@@ -67,22 +67,22 @@ class MirroredWriteFile(File):  # type: ignore[type-arg]
     @property
     def size(self) -> int:
         """The number of bytes written so far."""
-        self.file.flush()
-        return os.fstat(self.file.fileno()).st_size
+        self._writer.flush()
+        return os.fstat(self._writer.fileno()).st_size
 
     def close(self) -> None:
         """Save to both halves. Raises whatever the remote raises; neither half is changed then."""
         if self._done:
             return
         self._done = True
-        self.file.close()
+        self._writer.close()
         with self._spool as spool:
-            self._storage.save_spooled(self.name, spool, digests_of_file(self.name, spool.path))
+            self._storage.save_spooled(self._target, spool, digests_of_file(self._target, spool.path))
 
     def discard(self) -> None:
         """Close without saving anything."""
         self._done = True
-        self.file.close()
+        self._writer.close()
         self._spool.discard()
 
     def __exit__(

@@ -30,6 +30,8 @@ class Command(collectstatic.Command):
     With a storage that has no mirror it is Django's own collectstatic.
     """
 
+    deleted_files: list[str]
+
     help = "Collect static files in the local mirror and publish them to the remote as one release."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -44,9 +46,7 @@ class Command(collectstatic.Command):
     def handle(self, **options: Any) -> str | None:
         with offline():
             if isinstance(self.storage, LazyObject):
-                self.storage = storages[
-                    STATICFILES_STORAGE_ALIAS
-                ]  # itself: a proxy is not what it stands for
+                self.storage = storages[STATICFILES_STORAGE_ALIAS]  # itself: a proxy is not what it stands for
             mirrored = isinstance(self.storage, StaticMirrorMixin)
         if not mirrored:
             for option in ("stage", "report"):
@@ -54,9 +54,7 @@ class Command(collectstatic.Command):
                     raise CommandError(f"--{option} needs a mirrored storage as STORAGES['staticfiles'].")
             return super().handle(**options)
         if options["link"]:
-            raise CommandError(
-                "--link is not for a mirrored storage: the mirror must hold the files themselves."
-            )
+            raise CommandError("--link is not for a mirrored storage: the mirror must hold the files themselves.")
         check_report_file(options["report"])
         started = time.monotonic()
         try:

@@ -1,0 +1,162 @@
+"""System checks of mirrored storages: what cannot work, and what is probably not meant. They make no request."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from django.apps import AppConfig, apps
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
+
+from localmirror.offline import offline
+
+if TYPE_CHECKING:
+    from localmirror.mirror import LocalMirrorMixin
+
+Finding = Iterator[CheckMessage]
+
+
+def check_mirrored_storages(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Return what is wrong with the mirrored storages that ``STORAGES`` names."""
+    found: list[CheckMessage] = []
+    roles = set()
+    for alias, entry in settings.STORAGES.items():
+        cls = _mirrored_class(entry)
+        if cls is not None:
+            roles.add(cls.role)
+            found += _check_alias(alias, cls, entry.get("OPTIONS") or {})
+    if "static" in roles:
+        found += _check_command("collectstatic", "localmirror")
+    if apps.is_installed("localmirror.contrib.compressor"):
+        found += _check_command("compress", "localmirror.contrib.compressor")
+    return found
+
+
+def _mirrored_class(entry: Any) -> type[LocalMirrorMixin] | None:
+    from localmirror.mirror import LocalMirrorMixin
+
+    try:
+        cls = import_string(entry["BACKEND"])
+    except (ImportError, ImproperlyConfigured, KeyError, TypeError):
+        return None  # not ours to report: Django says it better when the storage is used
+    return cls if isinstance(cls, type) and issubclass(cls, LocalMirrorMixin) else None
+
+
+def _check_alias(alias: str, cls: type[LocalMirrorMixin], options: dict[str, Any]) -> list[CheckMessage]:
+    with offline():
+        try:
+            storage = cls(**options)
+            location = os.path.realpath(storage.mirror.root)
+        except ImproperlyConfigured as error:
+            return [_unusable(alias, cls, str(error), bool(_location(cls, options)))]
+        found: list[CheckMessage] = []
+        checks: list[Callable[..., Finding]] = [_check_sources, _check_media_root, _check_domain]
+        if cls.role == "static":
+            checks += [_check_signed_urls, _check_static_url]
+        for check in checks:
+            found += check(alias, storage, location)
+    adapter_checks = getattr(cls, "mirror_checks", None)
+    return found + list(adapter_checks(alias, options) if adapter_checks else ())
+
+
+def _location(cls: type[LocalMirrorMixin], options: dict[str, Any]) -> Any:
+    setting = cls.mirror_location_setting
+    return options.get("mirror_location") or cls.mirror_location or (setting and getattr(settings, setting, None))
+
+
+def _unusable(alias: str, cls: type[LocalMirrorMixin], reason: str, has_location: bool) -> CheckMessage:
+    if has_location:
+        return Error(f"STORAGES[{alias!r}] cannot be used: {reason}", obj=cls, id="localmirror.E005")
+    setting = cls.mirror_location_setting
+    return Error(
+        f"STORAGES[{alias!r}] has no mirror directory.",
+        hint=f"Set {setting} = BASE_DIR / 'static-mirror', or the option 'mirror_location'."
+        if setting
+        else f"Add to STORAGES[{alias!r}]['OPTIONS']: 'mirror_location': BASE_DIR / 'media-mirror'",
+        obj=cls,
+        id="localmirror.E001",
+    )
+
+
+def _check_sources(alias: str, storage: Any, location: str) -> Finding:
+    if not apps.is_installed("django.contrib.staticfiles"):
+        return
+    from django.contrib.staticfiles.finders import get_finders
+
+    for finder in get_finders():
+        for source in getattr(finder, "storages", {}).values():
+            directory = os.path.realpath(getattr(source, "location", None) or "")
+            if getattr(source, "location", None) and _inside(location, directory):
+                yield Error(
+                    f"The mirror of STORAGES[{alias!r}], {storage.mirror.root}, is inside {source.location}, where "
+                    "static files are collected from: it would collect itself.",
+                    hint="Move the mirror (STATIC_ROOT, or the option 'mirror_location') out of every source directory.",
+                    obj=type(storage),
+                    id="localmirror.E002",
+                )
+
+
+def _check_domain(alias: str, storage: Any, location: str) -> Finding:
+    domain = getattr(storage, "custom_domain", None)
+    if domain and "://" in str(domain):
+        yield Error(
+            f"The custom_domain of STORAGES[{alias!r}] is {domain!r}: a domain, without a scheme, is wanted.",
+            hint=f"'custom_domain': {str(domain).partition('://')[2].rstrip('/')!r}",
+            obj=type(storage),
+            id="localmirror.E003",
+        )
+
+
+def _check_signed_urls(alias: str, storage: Any, location: str) -> Finding:
+    if getattr(storage, "querystring_auth", False):
+        yield Error(
+            f"STORAGES[{alias!r}] holds static files and has querystring_auth on: signed URLs expire, and break CSS.",
+            hint=f"Add to STORAGES[{alias!r}]['OPTIONS']: 'querystring_auth': False",
+            obj=type(storage),
+            id="localmirror.E004",
+        )
+
+
+def _check_static_url(alias: str, storage: Any, location: str) -> Finding:
+    if alias != "staticfiles" or getattr(storage, "querystring_auth", False):
+        return
+    base = storage.base_address()
+    if base is not None and settings.STATIC_URL and base != settings.STATIC_URL:
+        yield Warning(
+            f"STATIC_URL is {settings.STATIC_URL!r}, but the files of STORAGES[{alias!r}] are at {base!r}.",
+            hint=f"STATIC_URL = {base!r}",
+            obj=type(storage),
+            id="localmirror.W001",
+        )
+
+
+def _check_media_root(alias: str, storage: Any, location: str) -> Finding:
+    media = settings.MEDIA_ROOT
+    if media and storage.role != "media" and _inside(os.path.realpath(media), location):
+        yield Warning(
+            f"MEDIA_ROOT, {media}, is inside the mirror of STORAGES[{alias!r}], {storage.mirror.root}.",
+            hint="Give uploads a directory of their own.",
+            obj=type(storage),
+            id="localmirror.W003",
+        )
+
+
+def _check_command(command: str, wanted: str) -> Finding:
+    from django.core.management import get_commands
+
+    owner = get_commands().get(command)
+    owner_name = owner if isinstance(owner, str) else getattr(owner, "__module__", None)
+    if owner_name != wanted:
+        yield Warning(
+            f"'manage.py {command}' is the command of {owner_name!r}, not of {wanted!r}.",
+            hint=f"List {wanted!r} before {owner_name!r} in INSTALLED_APPS.",
+            id="localmirror.W002",
+        )
+
+
+def _inside(path: str, directory: str) -> bool:
+    return path == directory or path.startswith(directory.rstrip(os.sep) + os.sep)

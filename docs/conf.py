@@ -28,7 +28,6 @@ nitpicky = False
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_default_options = {"members": True, "show-inheritance": True}
-autodoc_class_signature = "separated"
 # Docstrings use single backquotes for names in code.
 default_role = "code"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import re
 import zlib
@@ -82,6 +83,13 @@ class S3MirrorMixin(_Base):
         """Return botocore's own sentence, without any credential."""
         described = super().describe_error(error)
         return described.removeprefix("ClientError: ")
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        # boto3 1.44: a TransferConfig marks what was not given by an object that does not survive pickling.
+        config = state["transfer_config"] = copy.copy(self.transfer_config)
+        vars(config).update({name: getattr(config, name) for name in vars(config)})
+        return state
 
     @property
     def _client(self) -> Any:

@@ -15,11 +15,10 @@ CHUNK_SIZE = 1 << 18
 
 def rewind(content: Any) -> None:
     """Move *content* to its beginning if it can seek; leave a stream where it stands."""
-    seekable = getattr(content, "seekable", None)
-    if seekable is not None and not seekable():
-        return
     try:
-        content.seek(0)
+        # Django's File asks what it wraps whether it is closed, which a bare reader cannot tell.
+        if not hasattr(content, "seekable") or content.seekable():
+            content.seek(0)
     except (AttributeError, io.UnsupportedOperation):
         return
 
@@ -31,7 +30,8 @@ def reopened(content: Any) -> Iterator[Any]:
     if not getattr(content, "closed", False) or reopen is None:
         yield content
         return
-    reopen()
+    # For reading, whatever it was open for: "wb" would empty it.
+    reopen(mode="rb") if isinstance(content, File) else reopen()
     try:
         yield content
     finally:
@@ -41,12 +41,15 @@ def reopened(content: Any) -> Iterator[Any]:
 def byte_chunks(content: Any) -> Iterator[bytes]:
     """Yield all of *content* as bytes, in pieces, from its beginning where it can seek.
 
-    Text is encoded as UTF-8, which is what Django's own FileSystemStorage writes. Raises whatever reading raises.
+    Text is encoded as UTF-8, which is what Django's own FileSystemStorage writes. Raises whatever reading raises, and
+    BlockingIOError for a stream that does not wait for what is still to come.
     """
     with reopened(content) as file:
         rewind(file)
         while piece := file.read(CHUNK_SIZE):
             yield piece.encode("utf-8") if isinstance(piece, str) else bytes(piece)
+        if piece is None:
+            raise BlockingIOError("The content has no data at the moment: give a stream that waits for it.")
 
 
 class SpooledContent(File):  # type: ignore[type-arg]

@@ -189,7 +189,8 @@ def compare_contents(session: nox.Session, wheel: Path, sdist: Path) -> None:
 def demo(session: nox.Session) -> None:
     """Deploy a small site to an S3 server on this machine; `-- --serve` keeps it running."""
     session.install("-e", ".[s3,progress]", *group("demo"))
-    session.run("python", "examples/quickstart/demo.py", *session.posargs)
+    # Ctrl-C ends --serve: it gets the time to stop its servers and to remove its files.
+    session.run("python", "examples/quickstart/demo.py", *session.posargs, interrupt_timeout=5)
 
 
 @nox.session(python=TOOLS_PYTHON)

@@ -12,9 +12,13 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from localmirror.local import MirrorDirectory, is_read_only_error
+from localmirror.names import Digests
 
 #: What the last publish from this mirror has confirmed, in one file: a sidecar for each name would take long.
 PUBLISHED = "published.json"
+
+# Entries kept in memory: a process that reads millions of media files must not hold them all.
+_REMEMBERED = 20_000
 
 logger = logging.getLogger("localmirror")
 
@@ -24,7 +28,8 @@ class Entry:
     """One mirrored copy: what it is, and when it was last known to agree with the remote.
 
     *remote* is the identity of the remote, *fingerprint* what the remote calls this version (None: not asked yet),
-    *stamp* tells the very file in the mirror, *checked* is seconds since the epoch.
+    *stamp* tells the very file in the mirror, *checked* is seconds since the epoch, 0 if the remote has not told yet
+    whether it has the file.
     """
 
     name: str
@@ -36,9 +41,14 @@ class Entry:
     stamp: str
     checked: float
 
+    @property
+    def is_remote_copy(self) -> bool:
+        """Whether the remote was seen to have just this, rather than the name promising it."""
+        return self.checked > 0
+
     def is_younger_than(self, max_age: float | None) -> bool:
-        """Whether the copy was checked less than *max_age* seconds ago; None means for ever."""
-        return max_age is None or 0 <= time.time() - self.checked < max_age
+        """Whether the copy was checked less than *max_age* seconds ago; None means at any time."""
+        return self.is_remote_copy and (max_age is None or 0 <= time.time() - self.checked < max_age)
 
 
 def stamp_of(found: os.stat_result) -> str:
@@ -64,7 +74,7 @@ class Index:
         if known is None or not _speaks_of(known, remote, found):
             known = self._written(name, remote, found)
             if known is not None:
-                self._memory[name] = known
+                self._remember(known)
         return known
 
     def reread(self, name: str, remote: str, found: os.stat_result) -> Entry | None:
@@ -72,7 +82,7 @@ class Index:
         self._published = None
         written = self._written(name, remote, found)
         if written is not None:
-            self._memory[name] = written
+            self._remember(written)
         return self.entry(name, remote, found)
 
     def _written(self, name: str, remote: str, found: os.stat_result) -> Entry | None:
@@ -81,29 +91,53 @@ class Index:
 
     def published(self) -> dict[str, Entry]:
         """Return what the last publish from this mirror has confirmed, by name."""
-        if self._published is None:
+        published = self._published
+        if published is None:
             data = self._mirror.read_state(PUBLISHED)
-            self._published = {e.name: e for e in map(_entry, json.loads(data))} if data else {}
-        return self._published
+            published = self._published = {e.name: e for e in map(_entry, json.loads(data))} if data else {}
+        return published
 
     def note_published(self, entries: Iterable[Entry]) -> None:
         """Remember what a publish has confirmed, instead of what the one before had."""
         self._published = {entry.name: entry for entry in entries}
-        self._memory = {n: e for n, e in self._memory.items() if n not in self._published}
+        for name in self._published:
+            self._memory.pop(name, None)
         rows = [list(asdict(entry).values()) for entry in self._published.values()]
         self._write(PUBLISHED, json.dumps(rows).encode())
 
     def note(self, entry: Entry) -> None:
         """Remember *entry*."""
-        self._memory[entry.name] = entry
+        self._remember(entry)
         self._write(self._sidecar(entry.name), json.dumps(asdict(entry)).encode())
+
+    def note_copy(
+        self,
+        name: str,
+        remote: str,
+        digests: Digests,
+        found: os.stat_result,
+        *,
+        fingerprint: str | None = None,
+        checked: float = 0,
+    ) -> Entry:
+        """Remember the copy of *name* whose file has the status *found*, and return what is known of it now."""
+        stamp = stamp_of(found)
+        entry = Entry(name, remote, digests.md5, digests.size, digests.named, fingerprint, stamp, checked)
+        self.note(entry)
+        return entry
+
+    def _remember(self, entry: Entry) -> None:
+        if len(self._memory) >= _REMEMBERED:
+            self._memory.clear()
+        self._memory[entry.name] = entry
 
     def _write(self, file: str, data: bytes) -> None:
         try:
             self._mirror.write_state(file, data)
         except OSError as error:
+            # What is not noted is asked again. On a read-only mirror that is so by design.
             if not is_read_only_error(error):
-                raise
+                logger.warning("Cannot write to the index of the mirror %s: %s", self._mirror.root, error)
 
     def note_checked(self, entry: Entry, fingerprint: str | None) -> None:
         """Remember that the remote has just confirmed *entry*, under *fingerprint*."""

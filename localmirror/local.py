@@ -7,6 +7,7 @@ import hashlib
 import os
 import secrets
 import stat
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -43,6 +44,22 @@ class Spool:
         self.fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
         self.file = os.fdopen(self.fd, "w+b")
 
+    def write(self, data: bytes) -> None:
+        """Append *data* past the buffer of `file`: what was written is on disk, for `move` to take along."""
+        left = memoryview(data)
+        while left:
+            left = left[os.write(self.fd, left) :]
+
+    def move(self, directory: str, size: int) -> None:
+        """Go on in another *directory*, with the first *size* bytes of what has been written."""
+        other = Spool(directory)
+        self.file.seek(0)
+        while size and (piece := self.file.read(min(size, 1 << 18))):
+            other.write(piece)
+            size -= len(piece)
+        self.discard()
+        self.path, self.fd, self.file = other.path, other.fd, other.file
+
     def __enter__(self) -> Spool:
         return self
 
@@ -51,7 +68,8 @@ class Spool:
 
     def discard(self) -> None:
         """Close and remove the file, unless it has been put in place."""
-        self.file.close()
+        with suppress(OSError):  # a full disk refuses the rest of the buffer once more; it is to go anyway
+            self.file.close()
         with suppress(FileNotFoundError):
             os.unlink(self.path)
 
@@ -66,6 +84,8 @@ class MirrorDirectory:
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = os.path.abspath(os.fspath(root))
+        self._held = threading.local()
+        self._is_swept = False
 
     def path(self, name: str) -> str:
         """Return the absolute path of *name*, whether or not it exists.
@@ -113,6 +133,9 @@ class MirrorDirectory:
 
     def spool(self) -> Spool:
         """Return a new, empty spool on the mirror's own file system."""
+        if not self._is_swept:
+            self._is_swept = True
+            self.sweep_spools()
         return Spool(os.path.join(self.root, RESERVED, "tmp"))
 
     def place(self, spool: Spool, name: str) -> str:
@@ -199,11 +222,25 @@ class MirrorDirectory:
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
-        """Hold the lock of *name* against other threads and processes that use this mirror."""
-        bucket = int.from_bytes(hashlib.sha1(name.encode("utf-8", "surrogatepass")).digest()[:4]) % _LOCK_BUCKETS
+        """Hold the lock of *name* against other threads and processes that use this mirror.
+
+        A thread that holds it may take it again: a remote whose ``_save`` deletes first calls back.
+        """
+        digest = hashlib.sha1(name.encode("utf-8", "surrogatepass"), usedforsecurity=False).digest()
+        bucket = int.from_bytes(digest[:4]) % _LOCK_BUCKETS
+        held: set[int] = self._held.__dict__.setdefault("buckets", set())
+        if bucket in held:
+            yield
+            return
         with self._open_lock(f"locks/{bucket:03x}") as file:
             locks.lock(file, locks.LOCK_EX)
-            yield
+            held.add(bucket)
+            try:
+                yield
+            finally:
+                held.discard(bucket)
+                # Closing alone would leave it with a child that another thread has forked meanwhile.
+                locks.unlock(file)
 
     @contextmanager
     def try_lock(self, name: str, holder: str) -> Iterator[str | None]:
@@ -215,7 +252,10 @@ class MirrorDirectory:
             file.truncate(0)
             file.write(holder.encode())
             file.flush()
-            yield None
+            try:
+                yield None
+            finally:
+                locks.unlock(file)
 
     @contextmanager
     def _open_lock(self, name: str) -> Iterator[IO[bytes]]:

@@ -78,9 +78,8 @@ class LocalMirrorMixin(Copies):
         super().__init__(*args, **kwargs)
 
     def __getstate__(self) -> dict[str, Any]:
-        state = dict(super().__getstate__())  # type: ignore[call-overload]
-        kept = {name: value for name, value in state.items() if not name.startswith("_localmirror_")}
-        return kept | {name: None for name in self.connection_attributes if name in kept}
+        state = super().__getstate__()
+        return {name: value for name, value in state.items() if not name.startswith("_localmirror_")}
 
     # -- the two halves ------------------------------------------------------------------------------------------
 

@@ -106,6 +106,8 @@ class RemoteSeam(Base):
     identity_attributes: ClassVar[tuple[str, ...]] = ("endpoint_url", "bucket_name", "base_url", "location")
     #: Attributes whose values must never be printed.
     secret_attributes: ClassVar[tuple[str, ...]] = ()
+    #: Attributes in which the remote keeps its clients: None in a pickle, and after a fork.
+    connection_attributes: ClassVar[tuple[str, ...]] = ()
     #: Whether `remote_files` tells the MD5 or a lasting ETag of what `upload` has sent in one piece.
     listing_tells_content: ClassVar[bool] = False
 
@@ -301,14 +303,20 @@ class RemoteSeam(Base):
         """Return what publish moves files with; only management commands call it."""
         return Engine(self)
 
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = dict(super().__getstate__())  # type: ignore[call-overload]
+        return state | {name: None for name in self.connection_attributes if name in state}
+
     def forget_connections(self) -> None:
         """Drop every client and connection, after a fork: a child must not share its parent's sockets.
 
-        The default drops what the remote itself leaves out when it is pickled.
+        The default drops what is left out of a pickle: by the remote itself, and by `connection_attributes`.
         """
-        remote = super()
+        state, remote = self.__getstate__(), super()
         if hasattr(remote, "__setstate__"):
-            remote.__setstate__(self.__getstate__())
+            remote.__setstate__(state)
+        else:
+            self.__dict__ = state
 
 
 def renamed_error(storage: RemoteSeam, name: str, stored: str) -> PublishError:

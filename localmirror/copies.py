@@ -140,9 +140,11 @@ class Copies(RemoteSeam):
             logger.warning("Serving %r from the mirror as it is: %s", name, self.describe_error(error))
             return True
         if now is None:
-            with suppress_read_only():
-                self.mirror.delete(name)
-                self.index.forget(name)
+            # What this remote never had may belong to another storage that shares the directory, or to a staging.
+            if self.is_remote_copy(name):
+                with suppress_read_only():
+                    self.mirror.delete(name)
+                    self.index.forget(name)
             raise FileNotFoundError(f"{name!r} does not exist in {self.describe_remote()} any more.")
         remote = self.remote_identity()
         known = self.index.entry(name, remote, found)

@@ -66,7 +66,8 @@ class Index:
     def __init__(self, mirror: MirrorDirectory) -> None:
         self._mirror = mirror
         self._memory: dict[str, Entry] = {}
-        self._published: dict[str, Entry] | None = None
+        self._published: dict[str, Entry] = {}
+        self._published_stamp: str | None = None
 
     def entry(self, name: str, remote: str, found: os.stat_result) -> Entry | None:
         """Return what is known of *name*, whose file in the mirror has the status *found*."""
@@ -79,7 +80,6 @@ class Index:
 
     def reread(self, name: str, remote: str, found: os.stat_result) -> Entry | None:
         """Return what is known of *name* as another process may have noted it a moment ago."""
-        self._published = None
         written = self._written(name, remote, found)
         if written is not None:
             self._remember(written)
@@ -91,11 +91,21 @@ class Index:
 
     def published(self) -> dict[str, Entry]:
         """Return what the last publish from this mirror has confirmed, by name."""
-        published = self._published
-        if published is None:
+        stamp = self._stamp_of_published()
+        if stamp != self._published_stamp:
             data = self._mirror.read_state(PUBLISHED)
-            published = self._published = {e.name: e for e in map(_entry, json.loads(data))} if data else {}
-        return published
+            self._published = {e.name: e for e in map(_entry, json.loads(data))} if data else {}
+            self._published_stamp = stamp
+        return self._published
+
+    def _stamp_of_published(self) -> str | None:
+        found = self._mirror.state_status(PUBLISHED)
+        return None if found is None else stamp_of(found)
+
+    def is_noted(self, name: str, found: os.stat_result) -> bool:
+        """Whether anything was noted of this very file, for whichever remote."""
+        stamp = stamp_of(found)
+        return any(e is not None and e.stamp == stamp for e in (self._read(name), self.published().get(name)))
 
     def note_published(self, entries: Iterable[Entry]) -> None:
         """Remember what a publish has confirmed, instead of what the one before had."""
@@ -104,6 +114,7 @@ class Index:
             self._memory.pop(name, None)
         rows = [list(asdict(entry).values()) for entry in self._published.values()]
         self._write(PUBLISHED, json.dumps(rows).encode())
+        self._published_stamp = self._stamp_of_published()
 
     def note(self, entry: Entry) -> None:
         """Remember *entry*."""

@@ -274,6 +274,13 @@ class MirrorDirectory:
         except (FileNotFoundError, NotADirectoryError):
             return None
 
+    def state_status(self, name: str) -> os.stat_result | None:
+        """Return the status of one of localmirror's own files under ``.localmirror/``, or None."""
+        try:
+            return os.stat(os.path.join(self.root, RESERVED, name))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
     def write_state(self, name: str, data: bytes) -> None:
         """Write one of localmirror's own files under ``.localmirror/``, atomically."""
         with self.spool() as spool:

@@ -94,7 +94,7 @@ def _check_sources(alias: str, storage: Any, location: str) -> Finding:
                 yield Error(
                     f"The mirror of STORAGES[{alias!r}], {storage.mirror.root}, is inside {source.location}, where "
                     "static files are collected from: it would collect itself.",
-                    hint="Move the mirror (STATIC_ROOT, or the option 'mirror_location') out of every source directory.",
+                    hint="Move the mirror (STATIC_ROOT, or 'mirror_location') out of every source directory.",
                     obj=type(storage),
                     id="localmirror.E002",
                 )

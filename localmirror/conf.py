@@ -64,7 +64,7 @@ def check_value(storage: object, name: str) -> Any:
         raise ImproperlyConfigured(f"{owner}: mirror_max_age is {value!r}; it must be seconds from 0, or None.")
     if name == "mirror_release" and value is not None and not is_release_id(value):
         raise ImproperlyConfigured(
-            f"{owner}: mirror_release is {value!r}; it may have letters, digits, '.', '_' and '-', such as a commit hash."
+            f"{owner}: mirror_release is {value!r}: letters, digits, '.', '_' and '-' may be in it, a commit hash say."
         )
     return value
 

@@ -20,7 +20,8 @@ from localmirror import conf
 from localmirror.content import SpooledContent, byte_chunks
 from localmirror.copies import Copies
 from localmirror.exceptions import OfflineError
-from localmirror.hashing import check_mro
+from localmirror.adapters import adopt_adapter
+from localmirror.hashing import check_mro, is_storage
 from localmirror.local import Spool, is_read_only_error
 from localmirror.manifest import open_manifest
 from localmirror.names import Digests, clean_file_name, clean_name, is_reserved
@@ -66,6 +67,9 @@ class LocalMirrorMixin(Copies):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         check_mro(cls, LocalMirrorMixin)
+        remote = cls.remote_class()
+        if is_storage(remote):
+            adopt_adapter(cls, LocalMirrorMixin, remote)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         # All of the mirror stands before the remote is set up: hashing mixins open their manifest while it is.

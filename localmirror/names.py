@@ -22,6 +22,9 @@ SIBLING_ENCODINGS = {".gz": "gzip", ".br": "br", ".zst": "zstd"}
 # between dots, django-compressor 12 of SHA-256, bundlers 8 to 64 of something.
 _DIGEST = re.compile(r"(?<![0-9A-Za-z])[0-9a-f]{8,128}(?![0-9A-Za-z])")
 
+#: How hashing mixins put a digest into a name: before the last extension.
+HASH_PART = re.compile(r"\.[0-9a-f]{8,64}(?=(?:\.[^./]*)?$)")
+
 _ALGORITHMS = ("md5", "sha1", "sha256")
 
 
@@ -65,6 +68,12 @@ def sibling_of(name: str) -> tuple[str, str] | None:
     base, extension = posixpath.splitext(name)
     encoding = SIBLING_ENCODINGS.get(extension)
     return (base, encoding) if encoding and posixpath.basename(base) else None
+
+
+def plain_name(name: str) -> str:
+    """Return the name that *name* may be the hashed, or the compressed, form of."""
+    sibling = sibling_of(name)
+    return HASH_PART.sub("", sibling[0] if sibling else name)
 
 
 class Digests:

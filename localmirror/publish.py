@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import io
 import logging
-import threading
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from contextlib import closing
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Literal
 
@@ -18,10 +15,12 @@ from localmirror import signals
 from localmirror.content import SpooledContent
 from localmirror.exceptions import ChangedSinceStagedError, PublishError
 from localmirror.index import Entry
+from localmirror.inventory import Inventory
 from localmirror.live import go_live
-from localmirror.names import digests_of_stream, is_reserved
+from localmirror.names import RESERVED, digests_of_stream
 from localmirror.release import Record, Release, ReleaseFile, with_etag
 from localmirror.remote import Engine, RemoteFile, Uploaded, renamed_error
+from localmirror.transfer import Outcome, Transfers
 
 if TYPE_CHECKING:
     from localmirror.roles import StaticMirrorMixin
@@ -46,64 +45,128 @@ class Result:
 
 
 class Publish:
-    """One publish of one release over one storage.
+    """One publish over one storage.
 
-    *everything* uploads also what the remote has already; *dry_run* only finds out. Iterate over `results`; what
-    came of the manifest is in `manifest` afterwards, and `succeeded` tells whether the release is live.
+    Iterate over `results`; what came of the manifest is in `manifest` afterwards, and `succeeded` tells whether the
+    release is live. *everything* uploads also what the remote has already; *dry_run* only finds out.
+
+    A staging that is still going on may `begin` before the release is known, and `offer` files whose bytes are final:
+    those that the remote lacks go up at once, all others wait for `results`.
     """
 
-    def __init__(
-        self, storage: StaticMirrorMixin, release: Release, *, everything: bool = False, dry_run: bool = False
-    ) -> None:
+    def __init__(self, storage: StaticMirrorMixin, *, everything: bool = False, dry_run: bool = False) -> None:
         self.storage = storage
-        self.release = release
         self.everything = everything
         self.dry_run = dry_run
-        self.manifest: ManifestStatus | None = None if release.manifest is None else "kept"
         self.succeeded = False
         self.interrupted = False
+        self.manifest: ManifestStatus | None = None
+        self.release = Release({})
         self.remote: dict[str, RemoteFile] = {}
-        self.public = {f.name: f for f in release.public(storage.mirror_publish)}
+        self.public: dict[str, ReleaseFile] = {}
         self._etags: dict[str, tuple[str, str]] | None = None
+        self._offered: list[ReleaseFile] = []
+        self._engine: Engine | None = None
+        self._inventory = Inventory(lambda: self.engine().remote_files())
+        self._transfers = Transfers(storage.mirror_workers, self.upload_file, storage.is_fatal)
+        self._begun = False
 
-    def results(self) -> Iterator[Result]:
-        """Publish, yielding what became of each public name.
+    # -- while staging goes on -----------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Learn in the background what the remote has."""
+        if not self._begun:
+            self._begun = True
+            self._inventory.start()
+
+    def narrow(self, originals: Iterable[str]) -> None:
+        """Tell which names the files of the release come from; see `Inventory.narrow`."""
+        known = self.storage.index.published().keys()
+        self._inventory.narrow({*originals, *known, *filter(None, [getattr(self.storage, "manifest_name", None)])})
+
+    def offer(self, file: ReleaseFile) -> None:
+        """Send *file* now if the remote lacks its name, which no page can know then; else it waits."""
+        self._offered.append(file)
+        if self._inventory.is_complete:
+            self._send_offered()
+
+    def _send_offered(self) -> None:
+        try:
+            self.remote = self._inventory.wait()
+        except Exception:  # `results` meets the same error, and reports it
+            self._offered.clear()
+            return
+        offered, self._offered = self._offered, []
+        for file in offered:
+            if file.name not in self.remote and not self._transfers.has(file):
+                self._transfers.submit(file)
+
+    def abandon(self) -> None:
+        """Send nothing more: the release that was being staged will not be."""
+        self._inventory.cancel()
+        self._transfers.stop()
+        self._close_engine()
+
+    # -- when the release is known -------------------------------------------------------------------------------
+
+    def results(self, release: Release) -> Iterator[Result]:
+        """Publish *release*, yielding what became of each public name.
 
         Raises PublishError if the remote cannot be listed, or if the release cannot be made live although all its
         files are there. Files that fail do not raise: they are yielded, and the manifest is held back.
         """
-        with closing(self._engine()) as engine:
-            self._list(engine)
-            pending = []
-            for file in self.public.values():
-                if not self.everything and self._is_current(file):
-                    self.public[file.name] = with_etag(file, self.remote[file.name].etag)
-                    yield Result(file.name, "current", file.size)
-                else:
-                    pending.append(file)
-            if self.dry_run:
-                yield from (Result(file.name, "pending", file.size) for file in pending)
-                return
-            failures = 0
-            for result in self._transfer(engine, pending):
-                failures += result.status != "uploaded"
-                yield result
-            if failures:
-                return
+        self.release = release
+        self.manifest = None if release.manifest is None else "kept"
+        self.public = {f.name: f for f in release.public(self.storage.mirror_publish)}
+        self.narrow(release.files)
+        self.begin()
+        try:
+            yield from self._publish()
+        except BaseException:
+            self.abandon()
+            raise
+        self._transfers.close()
+        self._close_engine()
+        if self.succeeded:
+            self._remember()
+            signals.release_published.send(type(self.storage), storage=self.storage, release=release)
+
+    def _publish(self) -> Iterator[Result]:
+        self._list()
+        current = [f for f in self.public.values() if not self._transfers.has(f) and self._is_current(f)]
+        for file in current:
+            self.public[file.name] = with_etag(file, self.remote[file.name].etag)
+            yield Result(file.name, "current", file.size)
+        told = {file.name for file in current}
+        pending = [file for file in self.public.values() if file.name not in told]
+        if self.dry_run:
+            yield from (Result(file.name, "pending", file.size) for file in pending)
+            return
+        failures = 0
+        for result in self._transfer(pending):
+            failures += result.status != "uploaded"
+            yield result
+        if not failures:
             self.manifest = go_live(self, changed=bool(pending))
             self.succeeded = True
-        self._remember()
-        signals.release_published.send(type(self.storage), storage=self.storage, release=self.release)
 
-    def _engine(self) -> Engine:
-        return self.storage.bulk_engine() if self.storage.mirror_engine == "auto" else Engine(self.storage)
+    def engine(self) -> Engine:
+        """Return what files are moved with."""
+        if self._engine is None:
+            storage = self.storage
+            self._engine = storage.bulk_engine() if storage.mirror_engine == "auto" else Engine(storage)
+        return self._engine
 
-    def _list(self, engine: Engine) -> None:
-        wanted = self.release.files.keys() | {self.release.manifest_name}
+    def _close_engine(self) -> None:
+        if self._engine is not None:
+            self._engine.close()
+
+    def _list(self) -> None:
         try:
-            for file in engine.remote_files():
-                if file.name in wanted or is_reserved(file.name):
-                    self.remote[file.name] = file
+            self.remote = self._inventory.wait()
+            for name in self.release.files.keys() | {self.release.manifest_name or RESERVED}:
+                if not self._inventory.speaks_of(name) and (there := self.storage.remote_file(name)):
+                    self.remote[name] = there
         except Exception as error:
             raise PublishError(
                 f"Cannot list what is in {self.storage.describe_remote()}: {self.storage.describe_error(error)}"
@@ -113,7 +176,7 @@ class Publish:
 
     def _is_current(self, file: ReleaseFile) -> bool:
         there = self.remote.get(file.name)
-        if there is None:
+        if there is None or self.everything:
             return False
         encodes = self.storage.encodes(file.name)
         if not encodes and there.size != file.size:
@@ -148,45 +211,29 @@ class Publish:
 
     # -- sending -------------------------------------------------------------------------------------------------
 
-    def _transfer(self, engine: Engine, files: Iterable[ReleaseFile]) -> Iterator[Result]:
-        stop = threading.Event()
-        pool = ThreadPoolExecutor(self.storage.mirror_workers, thread_name_prefix="localmirror")
-        futures: dict[Future[Uploaded | None], ReleaseFile] = {
-            pool.submit(self._upload_unless, stop, engine, file): file for file in files
-        }
-        left = dict(futures)
+    def _transfer(self, files: list[ReleaseFile]) -> Iterator[Result]:
+        self._transfers.drop(keep=files)
+        for file in files:
+            if not self._transfers.has(file):
+                self._transfers.submit(file)
+        outcomes = self._transfers.outcomes()
         try:
-            for future in as_completed(futures):
-                result = self._result(left.pop(future), future, stop)
-                yield result
+            for outcome in outcomes:
+                yield self._result(outcome)
         except KeyboardInterrupt:
-            stop.set()
             self.interrupted = True
-            pool.shutdown(cancel_futures=True)
-            for future, file in left.items():
-                yield self._result(file, future, stop)
-        finally:
-            stop.set()
-            pool.shutdown(cancel_futures=True)
+            self._transfers.stop()
 
-    def _upload_unless(self, stop: threading.Event, engine: Engine, file: ReleaseFile) -> Uploaded | None:
-        return None if stop.is_set() else self.upload_file(engine, file)
-
-    def _result(self, file: ReleaseFile, future: Future[Uploaded | None], stop: threading.Event) -> Result:
-        if future.cancelled():
+    def _result(self, outcome: Outcome) -> Result:
+        file = outcome.file
+        if outcome.error is not None:
+            return Result(file.name, "failed", file.size, self.storage.describe_error(outcome.error))
+        if outcome.uploaded is None:
             return Result(file.name, "not attempted", file.size, "not attempted")
-        error = future.exception()
-        if error is not None:
-            if not isinstance(error, Exception) or self.storage.is_fatal(error):
-                stop.set()
-            return Result(file.name, "failed", file.size, self.storage.describe_error(error))
-        uploaded = future.result()
-        if uploaded is None:
-            return Result(file.name, "not attempted", file.size, "not attempted")
-        self.public[file.name] = with_etag(file, uploaded.etag)
+        self.public[file.name] = with_etag(self.public[file.name], outcome.uploaded.etag)
         return Result(file.name, "uploaded", file.size)
 
-    def upload_file(self, engine: Engine, file: ReleaseFile) -> Uploaded:
+    def upload_file(self, file: ReleaseFile) -> Uploaded:
         """Send one file of the release, having made sure that it is still what was staged."""
         path = self.storage.mirror.path(file.name)
         small = file.size <= _WHOLE_FILE
@@ -198,7 +245,7 @@ class Publish:
             if encoded:
                 content.stand_for(*encoded)
             base = self.release.files[encoded[0]] if encoded else file
-            uploaded = engine.upload(file.name, content, immutable=base.immutable)
+            uploaded = self.engine().upload(file.name, content, immutable=base.immutable)
         if uploaded.name != file.name:
             self.storage.delete_many([uploaded.name])
             raise renamed_error(self.storage, file.name, uploaded.name)

@@ -79,9 +79,9 @@ class Engine:
     def __init__(self, storage: RemoteSeam) -> None:
         self.storage = storage
 
-    def remote_files(self, prefix: str = "") -> Iterator[RemoteFile]:
-        """Iterate over what the remote has."""
-        return self.storage.remote_files(prefix)
+    def remote_files(self, prefix: str = "", after: str = "") -> Iterator[RemoteFile]:
+        """Iterate over what the remote has, as `RemoteSeam.remote_files` does."""
+        return self.storage.remote_files(prefix, after)
 
     def upload(self, name: str, file: File[bytes], *, immutable: bool) -> Uploaded:
         """Upload *file* as *name*, replacing what is there, and return under which name it went."""
@@ -110,12 +110,15 @@ class RemoteSeam(Base):
     connection_attributes: ClassVar[tuple[str, ...]] = ()
     #: Whether `remote_files` tells the MD5 or a lasting ETag of what `upload` has sent in one piece.
     listing_tells_content: ClassVar[bool] = False
+    #: Whether `remote_files` goes by the order of names, and can begin in the middle.
+    listing_is_sorted: ClassVar[bool] = False
 
-    def remote_class(self) -> type:
+    @classmethod
+    def remote_class(cls) -> type:
         """Return the class of the remote: the first storage in the MRO that is not part of the mirror."""
-        for cls in type(self).__mro__:
-            if issubclass(cls, Storage) and not issubclass(cls, RemoteSeam):
-                return cls
+        for base in cls.__mro__:
+            if issubclass(base, Storage) and not issubclass(base, RemoteSeam):
+                return base
         return Storage
 
     def remote_identity(self) -> str:
@@ -176,9 +179,10 @@ class RemoteSeam(Base):
                 raise FileNotFoundError(f"{name!r} does not exist in {self.describe_remote()}.") from error
             raise
 
-    def remote_files(self, prefix: str = "") -> Iterator[RemoteFile]:
+    def remote_files(self, prefix: str = "", after: str = "") -> Iterator[RemoteFile]:
         """Iterate over all files of the remote below the directory *prefix*, localmirror's own included.
 
+        Where `listing_is_sorted`, only over the names that come after *after*; elsewhere it changes nothing.
         The default walks ``listdir`` and asks for size and date one by one.
         """
         try:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from django.core.files.base import ContentFile, File
 
@@ -18,7 +17,7 @@ from localmirror.exceptions import LocalMirrorError
 from localmirror.index import stamp_of
 from localmirror.local import MirrorDirectory
 from localmirror.manifest import pinned_name
-from localmirror.names import SIBLING_ENCODINGS, Digests, clean_file_name, digests_of_file, sibling_of
+from localmirror.names import HASH_PART, SIBLING_ENCODINGS, Digests, clean_file_name, digests_of_file, sibling_of
 from localmirror.release import Release, ReleaseFile
 
 if TYPE_CHECKING:
@@ -27,8 +26,15 @@ if TYPE_CHECKING:
 STAGED = "staged.json"
 STAGED_MANIFEST = "staged-manifest"
 
-# How hashing mixins spell a hashed name: digest before the last extension.
-_HASH_PART = re.compile(r"\.[0-9a-f]{8,64}(?=(?:\.[^./]*)?$)")
+
+class Observer(Protocol):
+    """What a staging tells while it goes on, to whoever uploads meanwhile."""
+
+    def narrow(self, originals: Iterable[str]) -> None:
+        """All that is collected is known."""
+
+    def offer(self, file: ReleaseFile) -> None:
+        """The bytes of *file* are final."""
 
 
 class Staging:
@@ -40,6 +46,7 @@ class Staging:
 
     def __init__(self, storage: StaticMirrorMixin) -> None:
         self.storage = storage
+        self.observer: Observer | None = None
         self.mirror: MirrorDirectory = storage.mirror
         self.held: dict[str, bytes] = {}
         self._started = time.time()
@@ -161,10 +168,18 @@ class Staging:
     def begin_post_processing(self) -> None:
         """Watch the mirror directory: what changes from now on belongs to the release, however it is written."""
         self._snapshot = {name: stamp_of(found) for name, found in self.mirror.walk()}
+        if self.observer is not None:
+            self.observer.narrow(self._found)
 
     def produced(self, name: str, output: str) -> None:
         """Tell that post-processing yielded *output* for *name*."""
         self._outputs.setdefault(name, set()).add(output)
+        self.settled(output)
+
+    def settled(self, name: str) -> None:
+        """Tell that the bytes of *name* are final, as far as can be foreseen."""
+        if self.observer is not None and (found := self.find(name)) is not None:
+            self.observer.offer(self.known(name, found))
 
     # -- the end -------------------------------------------------------------------------------------------------
 
@@ -173,30 +188,28 @@ class Staging:
 
         Raises LocalMirrorError if post-processing names a file that is not in the mirror.
         """
+        tree = dict(self.mirror.walk())
         superseded = self._superseded()
         outputs = set().union(*self._outputs.values())
-        names = (self._found | outputs | self._produced) - self._deleted - superseded
-        if self._snapshot is not None:
-            names |= self._changed_since_snapshot() - superseded
-        names |= set(self._siblings(names))
+        names = (self._found | outputs | self._produced | self._written_past(tree)) - self._deleted - superseded
+        names |= set(_siblings(names, tree))
         renamed = {n for n, made in self._outputs.items() if any(m != n and not _is_sibling(m, n) for m in made)}
-        files = {name: self._file(name, original=name in renamed - outputs) for name in sorted(names)}
-        for name, file in files.items():
-            sibling = sibling_of(name)
-            if sibling and sibling[0] in files and files[sibling[0]].original:
-                files[name] = replace(file, original=True)
+        originals = renamed - outputs
+        originals |= {name for name in names if (sibling := sibling_of(name)) and sibling[0] in originals}
+        files = {name: self._file(name, tree.get(name), original=name in originals) for name in sorted(names)}
         manifest_name = next(iter(self.held), None)
         earlier = set(self.names_staged_before()) - files.keys() - self._deleted
         return Release(files, manifest_name, self.held.get(manifest_name or ""), self.storage.mirror_release, earlier)
 
-    def _file(self, name: str, *, original: bool) -> ReleaseFile:
-        found = self.mirror.find(name)
+    def _file(self, name: str, found: os.stat_result | None, *, original: bool) -> ReleaseFile:
+        found = found or self.mirror.find(name)
         if found is None:
             raise LocalMirrorError(
                 f"{name!r} belongs to the release but is not in the mirror {self.mirror.root}: it was removed while "
                 "staging, or post-processing named a file that it did not write."
             )
-        return replace(self.known(name, found), original=original)
+        known = self.known(name, found)
+        return replace(known, original=original) if known.original != original else known
 
     def _superseded(self) -> set[str]:
         """Return hashed copies of earlier passes: a later pass gave their original another name."""
@@ -204,26 +217,21 @@ class Staging:
         return {
             name
             for name in self._produced - outputs
-            if (base := _HASH_PART.sub("", name)) != name and self._outputs.get(base, {name}) != {name}
+            if (base := HASH_PART.sub("", name)) != name and self._outputs.get(base, {name}) != {name}
         }
 
-    def _changed_since_snapshot(self) -> set[str]:
-        before = self._snapshot or {}
-        changed = {name for name, found in self.mirror.walk() if before.get(name) != stamp_of(found)}
+    def _written_past(self, tree: dict[str, os.stat_result]) -> set[str]:
+        """Return what has changed in the directory since post-processing began without the storage being asked."""
+        before = self._snapshot
+        if before is None:
+            return set()
+        changed = {name for name, found in tree.items() if before.get(name) != stamp_of(found)}
         return {
             name
             for name in changed - self._produced - self._found - self._deleted
             # What another storage saves into the same directory meanwhile, compressor's say, is no part of this.
             if not self.storage.is_manifest(name) and not self.storage.index.written_since(name, self._started)
         }
-
-    def _siblings(self, names: Iterable[str]) -> Iterator[str]:
-        for name in names:
-            base = self.mirror.find(name)
-            for extension in SIBLING_ENCODINGS:
-                sibling = self.mirror.find(f"{name}{extension}")
-                if base and sibling and sibling.st_mtime_ns >= base.st_mtime_ns:
-                    yield f"{name}{extension}"
 
     def commit(self, release: Release) -> None:
         """Write down the staged release and carry out the deletes that were put off."""
@@ -240,6 +248,15 @@ class Staging:
     def put_manifest_in_place(self, release: Release) -> None:
         """Make the mirror serve the staged manifest, for an artefact that is published later."""
         place_manifest(self.mirror, release)
+
+
+def _siblings(names: Iterable[str], tree: dict[str, os.stat_result]) -> Iterator[str]:
+    """Yield the compressed siblings of *names*; one that is older than its file belongs to an earlier content."""
+    for name in names:
+        for extension in SIBLING_ENCODINGS:
+            sibling = tree.get(f"{name}{extension}")
+            if sibling and name in tree and sibling.st_mtime_ns >= tree[name].st_mtime_ns:
+                yield f"{name}{extension}"
 
 
 def _is_sibling(name: str, base: str) -> bool:

@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from localmirror.exceptions import LocalMirrorError
 from localmirror.publish import Publish, Result, report
+from localmirror.release import Release
 
 
 def add_report_argument(parser: CommandParser) -> None:
@@ -29,6 +30,7 @@ def check_report_file(file: str | None) -> None:
 def run_publish(
     command: BaseCommand,
     publish: Publish,
+    release: Release,
     *,
     alias: str,
     verbosity: int,
@@ -36,14 +38,14 @@ def run_publish(
     started: float,
     deleted: int,
 ) -> str:
-    """Run *publish*, list what fails, write the report to *file*, and return the sentence that says what happened.
+    """Publish *release*, list what fails, write the report to *file*, and return the sentence that says what happened.
 
     Raises CommandError unless all that was to be public is.
     """
     rows: list[Result] = []
     problem: LocalMirrorError | None = None
     try:
-        for result in _with_progress(publish, verbosity):
+        for result in _with_progress(publish, release, verbosity):
             rows.append(result)
             if result.status in ("failed", "not attempted"):
                 command.stderr.write(f"{result.name}: {result.error}")
@@ -70,15 +72,23 @@ def run_publish(
     return _sentence(written)
 
 
-def _with_progress(publish: Publish, verbosity: int) -> Iterator[Result]:
-    results = publish.results()
-    if verbosity != 1 or not sys.stdout.isatty():
-        return results
+def _with_progress(publish: Publish, release: Release, verbosity: int) -> Iterator[Result]:
+    results = publish.results(release)
+    if verbosity != 1 or not sys.stderr.isatty():
+        yield from results
+        return
     try:
         from tqdm import tqdm
     except ImportError:  # the bar is an extra; the last line says the same
-        return results
-    return iter(tqdm(results, total=len(publish.public), desc="Publishing", unit="file", leave=False))
+        yield from results
+        return
+    total = len(release.public(publish.storage.mirror_publish))
+    with tqdm(total=total, desc="Publishing", unit="file", leave=False) as bar:
+        for result in results:
+            if result.status in ("failed", "not attempted"):
+                bar.clear()  # what is said of it gets a line of its own
+            yield result
+            bar.update()
 
 
 def _sentence(written: dict[str, Any]) -> str:

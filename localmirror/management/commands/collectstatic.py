@@ -34,6 +34,12 @@ class Command(collectstatic.Command):
 
     help = "Collect static files in the local mirror and publish them to the remote as one release."
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.deleted_files = []  # Django 5.2 keeps no such list
+        self.uploads: Publish | None = None
+        self.release = Release({})
+
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument(
@@ -66,11 +72,17 @@ class Command(collectstatic.Command):
             raise CommandError(str(error)) from error
 
     def _deploy(self, started: float, options: dict[str, Any]) -> str | None:
-        self._tell(super().handle(**options))
         if options["stage"]:
+            self._tell(super().handle(**options))
             where = f"{len(self.release.files)} files staged in {self.storage.mirror.root}."
             return where if self.verbosity else None
-        return self._publish(self.release, started, options)
+        uploads = self.uploads = Publish(self.storage)
+        try:
+            self._tell(super().handle(**options))
+        except BaseException:
+            uploads.abandon()
+            raise
+        return self._publish(uploads, self.release, started, options)
 
     def _rehearse(self, started: float, options: dict[str, Any]) -> str | None:
         self._tell(super().handle(**options))
@@ -79,14 +91,14 @@ class Command(collectstatic.Command):
         with _mirror_elsewhere(self.storage):
             rehearsal = Command(stdout=io.StringIO(), stderr=self.stderr)
             rehearsal.set_options(**{**options, "dry_run": False, "verbosity": 0, "clear": False})
-            rehearsal.stage_only = False
             rehearsal.collect()
-            return self._publish(rehearsal.release, started, options)
+            return self._publish(Publish(self.storage, dry_run=True), rehearsal.release, started, options)
 
-    def _publish(self, release: Release, started: float, options: dict[str, Any]) -> str | None:
+    def _publish(self, uploads: Publish, release: Release, started: float, options: dict[str, Any]) -> str | None:
         sentence = run_publish(
             self,
-            Publish(self.storage, release, dry_run=options["dry_run"]),
+            uploads,
+            release,
             alias=STATICFILES_STORAGE_ALIAS,
             verbosity=options["verbosity"],
             file=options["report"],
@@ -110,6 +122,9 @@ class Command(collectstatic.Command):
         storage = self.storage
         with offline(), storage.staging(lock=not self.dry_run) as staging:
             self.staging = staging
+            if self.uploads is not None:
+                self.uploads.begin()
+                staging.observer = self.uploads
             self.storage = _WatchedStorage(storage, staging)
             try:
                 collected = super().collect()
@@ -136,6 +151,8 @@ class Command(collectstatic.Command):
         if self._is_staging():
             self.staging.found(prefixed_path)
         super().copy_file(path, prefixed_path, source_storage)
+        if self._is_staging() and self.storage.mirror_publish == "all":
+            self.staging.settled(prefixed_path)
 
     def delete_file(self, path: str, prefixed_path: str, source_storage: Any) -> bool:
         """Return whether the file has to be copied: a staged one is unmodified only if its content agrees."""

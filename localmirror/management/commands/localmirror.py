@@ -57,7 +57,8 @@ class Command(BaseCommand):
                 release.pinned_id = storage.mirror_release or release.pinned_id
                 sentence = run_publish(
                     self,
-                    Publish(storage, release, everything=options["all"], dry_run=options["dry_run"]),
+                    Publish(storage, everything=options["all"], dry_run=options["dry_run"]),
+                    release,
                     alias=options["alias"],
                     verbosity=options["verbosity"],
                     file=options["report"],

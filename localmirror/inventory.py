@@ -1,0 +1,81 @@
+"""What the remote has, learnt from one listing that runs in a thread of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+
+from localmirror.names import is_reserved, plain_name
+from localmirror.remote import RemoteFile
+
+# How many names are kept while it is not known yet which can matter; the listing waits then.
+_UNSORTED_LIMIT = 50_000
+
+
+class Inventory:
+    """The remote's files by name, as far as they can belong to the release.
+
+    `start` begins the listing; `narrow` tells which originals there are, so that names which cannot come from any of
+    them are dropped as they pass; `wait` returns when all is known.
+    """
+
+    def __init__(self, list_files: Callable[[], Iterator[RemoteFile]]) -> None:
+        self._list_files = list_files
+        self._files: dict[str, RemoteFile] = {}
+        self._originals: frozenset[str] | None = None
+        self._narrowed = threading.Event()
+        self._done = threading.Event()
+        self._cancelled = False
+        self._error: Exception | None = None
+
+    def start(self) -> None:
+        """Begin listing, in the background."""
+        threading.Thread(target=self._run, name="localmirror-listing", daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            for file in self._list_files():
+                if self._cancelled:
+                    return
+                self._take(file)
+        except Exception as error:  # reported by `wait`, in the thread that asked for the listing
+            self._error = error
+        finally:
+            self._done.set()
+
+    def _take(self, file: RemoteFile) -> None:
+        if self._originals is None and len(self._files) >= _UNSORTED_LIMIT:
+            self._narrowed.wait()
+        if self._originals is None or self._may_matter(file.name):
+            self._files[file.name] = file
+
+    def narrow(self, originals: Iterable[str]) -> None:
+        """Tell the names that a file of the release can come from: itself, hashed, or compressed. Once only."""
+        if self._originals is None:
+            self._originals = frozenset(originals)
+        self._narrowed.set()
+
+    def _may_matter(self, name: str) -> bool:
+        originals = self._originals
+        return originals is None or name in originals or plain_name(name) in originals or is_reserved(name)
+
+    def speaks_of(self, name: str) -> bool:
+        """Whether *name* would have been kept had the remote listed it."""
+        return self._may_matter(name)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the listing has come to its end, with or without success."""
+        return self._done.is_set()
+
+    def cancel(self) -> None:
+        """Let the listing end; nobody waits for it any more."""
+        self._cancelled = True
+        self._narrowed.set()
+
+    def wait(self) -> dict[str, RemoteFile]:
+        """Return all that was kept, by name. Raises what the listing raised."""
+        self._done.wait()
+        if self._error is not None:
+            raise self._error
+        return self._files

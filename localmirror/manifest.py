@@ -31,11 +31,12 @@ def open_manifest(storage: LocalMirrorMixin, name: str, mode: str = "rb") -> Con
     and, with a warning, while the remote cannot be reached. With ``mirror_release`` it is that release's manifest.
     Raises FileNotFoundError if there is none, `ReleaseNotPublishedError` if a pinned release is not there.
     """
-    data = _read(storage, name)
+    data = read_manifest(storage, name)
     return ContentFile(data if "b" in mode else data.decode("utf-8"), name)
 
 
-def _read(storage: LocalMirrorMixin, name: str) -> bytes:
+def read_manifest(storage: LocalMirrorMixin, name: str) -> bytes:
+    """Return the bytes of the manifest that `open_manifest` opens; raises as it does."""
     release = storage.mirror_release
     source = pinned_name(release, name) if release else name
     if is_offline():

@@ -6,28 +6,27 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.core.files.base import File
 
+from localmirror.compressed import CompressorMirrorMixin
 from localmirror.exceptions import NothingStagedError, StagingInProgressError
 from localmirror.hashing import check_role
 from localmirror.local import Spool, is_read_only_error
 from localmirror.mirror import LocalMirrorMixin
 from localmirror.names import Digests, clean_file_name, clean_name
 from localmirror.release import Release
+from localmirror.staged import StagedFirst
 from localmirror.staging import Staging, read_staged
 
-if TYPE_CHECKING:
-    Base = LocalMirrorMixin
-else:
-    Base = object
+__all__ = ["CompressorMirrorMixin", "StaticMirrorMixin"]
 
 _LOCK = "staging.lock"
 
 
-class StaticMirrorMixin(Base):
+class StaticMirrorMixin(StagedFirst):
     """The role of a storage for static files: a release is staged in the mirror and published as a whole.
 
     Stand it between the hashing mixin and the mirror. Outside of `staging` it saves twice like any other role.
@@ -185,21 +184,6 @@ class StaticMirrorMixin(Base):
     def get_available_name(self, name: str, max_length: int | None = None) -> str:
         """Return the name to save under: while staging the one asked for, whatever is there."""
         return name if self._staging else super().get_available_name(name, max_length)
-
-
-class CompressorMirrorMixin(Base):
-    """The role of a storage for django-compressor's output: its names contain the digest of their content.
-
-    A file in the mirror is proof enough that it exists, so a page that was rendered before costs no request.
-    """
-
-    role: ClassVar[str] = "compressor"
-    mirror_location_setting: ClassVar[str | None] = "COMPRESS_ROOT"
-    exists_trusts_mirror: ClassVar[bool] = True
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        check_role(cls, LocalMirrorMixin)
 
 
 class _HeldManifestStorage:

@@ -44,8 +44,8 @@ LARGE = (
 )
 CORPORA = {"small": SMALL, "large": LARGE}
 
-#: The image that changes in "one changed"; one CSS file of the corpus refers to it, and no file to that one.
-CHANGED = "admin/img/icon-addlink.svg"
+#: One CSS file of each corpus refers to it, and no file to that one.
+IMAGE = "admin/img/icon-addlink.svg"
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,8 @@ class Corpus:
     files: int
     size: int
     packages: tuple[str, ...]
+    #: The image that changes in "one changed".
+    image: str
 
     def as_dict(self) -> dict[str, Any]:
         return {"files": self.files, "bytes": self.size, "packages": list(self.packages)}
@@ -64,7 +66,7 @@ class Corpus:
     @contextlib.contextmanager
     def restored(self) -> Iterator[None]:
         """Leave the corpus as it was, whatever happens in the block."""
-        image = self.directory / CHANGED
+        image = self.directory / self.image
         original = image.read_bytes()
         try:
             yield
@@ -73,7 +75,7 @@ class Corpus:
 
     def change_one(self) -> None:
         """Change one image, as an editor would: other bytes, modified now."""
-        image = self.directory / CHANGED
+        image = self.directory / self.image
         image.write_bytes(image.read_bytes() + b"<!-- changed -->\n")
 
 
@@ -88,7 +90,7 @@ def corpus(name: str) -> Corpus:
         _lay_out([_wheel(package) for package in packages], partial)
         partial.rename(directory)
     files = [path for path in directory.rglob("*") if path.is_file()]
-    return Corpus(name, directory, len(files), sum(path.stat().st_size for path in files), packages)
+    return Corpus(name, directory, len(files), sum(path.stat().st_size for path in files), packages, IMAGE)
 
 
 def _wheel(package: str) -> Path:

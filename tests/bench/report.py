@@ -101,7 +101,7 @@ def goals(rows: list[Row], corpus: str = "large", latency: float = 30) -> list[d
         if row and value is not None:
             is_met = value <= goal.limit and not row["wrong"]
             told.append({"goal": goal.text(), "limit": goal.limit, "value": round(value, 3), "met": is_met})
-    peaks = [row["peak_bytes"] for row in rows if row["variant"].startswith("ours-")]
+    peaks = [row["peak_bytes"] for row in rows if row["variant"].startswith("ours-") and not row["wrong"]]
     if peaks:
         told.append(
             {

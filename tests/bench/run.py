@@ -40,13 +40,14 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--scenarios", nargs="+", choices=SCENARIOS, metavar="NAME", help=", ".join(SCENARIOS))
     parser.add_argument("--corpus", nargs="+", choices=CORPORA, metavar="NAME", help=", ".join(CORPORA))
     parser.add_argument("--output", type=Path, help="where results.json, table.md and plot.svg go")
-    parser.add_argument("--quiet-wait", type=float, default=20, metavar="S", help="wait for a quiet machine at most")
+    parser.add_argument("--quiet-wait", type=float, metavar="S", help="seconds to wait for a quiet machine at most")
     options = parser.parse_args(arguments)
     options.latency = options.latency or ([30] if options.quick else [0, 10, 30])
     options.rounds = options.rounds or (3 if options.quick else 5)
     options.variants = options.variants or (QUICK if options.quick else list(BY_NAME))
     options.scenarios = options.scenarios or list(SCENARIOS)
     options.corpus = options.corpus or (["small"] if options.quick else list(CORPORA))
+    options.quiet_wait = options.quiet_wait if options.quiet_wait is not None else (1 if options.quick else 20)
     options.output = options.output or OUTPUT[options.quick]
     return options
 

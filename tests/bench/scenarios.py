@@ -65,7 +65,7 @@ class Deployment:
 
     def _measure(self, rig: Rig, scenario: str, number: int, others: float, reference: Reference) -> Run:
         rig.proxy.reset()
-        steps, output = self._deploy(rig, scenario)
+        steps, output = deploy(self.variant, rig.proxy.url, self.corpus, self.work, scenario)
         traffic = rig.proxy.counts()
         wrong = None
         if steps[-1]["exit"]:
@@ -81,20 +81,24 @@ class Deployment:
             wrong=wrong or find_fault(rig, reference, hashed_only=self.variant.hashed_only),
         )
 
-    def _deploy(self, rig: Rig, scenario: str) -> tuple[list[dict[str, float]], str]:
-        result = self.work / "measured.json"
-        commands = self.variant.commands(scenario, self.work / "static")
-        launcher = [sys.executable, "-I", "-S", str(Path(__file__).with_name("measure.py"))]
-        done = subprocess.run(
-            [*launcher, str(result), json.dumps(commands)],
-            check=True,
-            env=self.variant.environment(rig, self.corpus.directory, self.work),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        return json.loads(result.read_text()), done.stdout
+
+def deploy(
+    variant: Variant, endpoint: str, corpus: Corpus, work: Path, scenario: str
+) -> tuple[list[dict[str, float]], str]:
+    """Run a variant's commands once; returns what each took, and their output."""
+    result = work / "measured.json"
+    commands = variant.commands(scenario, work / "static")
+    launcher = [sys.executable, "-I", "-S", str(Path(__file__).with_name("measure.py"))]
+    done = subprocess.run(
+        [*launcher, str(result), json.dumps(commands)],
+        check=True,
+        env=variant.environment(endpoint, corpus.directory, work),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    return json.loads(result.read_text()), done.stdout
 
 
 def find_fault(rig: Rig, reference: Reference, *, hashed_only: bool) -> str | None:

@@ -10,6 +10,7 @@ The proxy is ours (``proxy.py``) rather than ``tests/wire.py``, which parses and
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -31,19 +32,10 @@ class MemoryS3(RcloneS3):
         return [*super().command()[:-1], ":memory:"]
 
 
-class Proxy(ProcessServer):
-    """The counting, delaying proxy in a process of its own."""
+class Controlled(ProcessServer):
+    """A process that counts what passes and answers below ``/__bench__/``."""
 
-    name = "bench-proxy"
-
-    def __init__(self, upstream: str, latency_ms: float) -> None:
-        super().__init__()
-        self.upstream, self.latency_ms = upstream, latency_ms
-
-    def command(self) -> list[str]:
-        program = str(Path(__file__).with_name("proxy.py"))
-        options = ["--upstream", self.upstream, "--port", str(self.port), "--latency-ms", str(self.latency_ms)]
-        return [sys.executable, program, *options]
+    latency_ms: float
 
     def counts(self) -> dict[str, Any]:
         """Return what has passed since the last ``reset``."""
@@ -58,6 +50,21 @@ class Proxy(ProcessServer):
         return answer
 
 
+class Proxy(Controlled):
+    """The counting, delaying proxy in a process of its own."""
+
+    name = "bench-proxy"
+
+    def __init__(self, upstream: str, latency_ms: float) -> None:
+        super().__init__()
+        self.upstream, self.latency_ms = upstream, latency_ms
+
+    def command(self) -> list[str]:
+        program = str(Path(__file__).with_name("proxy.py"))
+        options = ["--upstream", self.upstream, "--port", str(self.port), "--latency-ms", str(self.latency_ms)]
+        return [sys.executable, program, *options]
+
+
 class Rig:
     """A fresh server with one empty bucket, and a proxy before it."""
 
@@ -66,19 +73,15 @@ class Rig:
         self.latency_ms = latency_ms
 
     def __enter__(self) -> Self:
-        self.server.start()
-        self.proxy = Proxy(self.server.url, self.latency_ms)
-        try:
-            self.proxy.start()
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self.server)
+            self.proxy = stack.enter_context(Proxy(self.server.url, self.latency_ms))
             self._rclone("mkdir", f"direct:{BUCKET}")
-        except BaseException:
-            self.__exit__()
-            raise
+            self._running = stack.pop_all()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self.proxy.stop()
-        self.server.stop()
+        self._running.close()
 
     def objects(self) -> dict[str, tuple[int, str]]:
         """Return size and MD5 of every object in the bucket, asked of the server itself."""

@@ -42,11 +42,6 @@ STATIC_STORAGES: dict[str, tuple[str, dict[str, Any], str | None]] = {
         {},
         "django_manifeststaticfiles_enhanced",
     ),
-    "mse-hashed": (
-        "django_manifeststaticfiles_enhanced.storage.EnhancedManifestStaticFilesStorage",
-        {"keep_original_files": False},
-        "django_manifeststaticfiles_enhanced",
-    ),
     "django-storages": ("storages.backends.s3.S3ManifestStaticStorage", _s3, None),
     "collectfasta": ("storages.backends.s3.S3ManifestStaticStorage", _s3, "collectfasta"),
     "ours-stock-all": (_ours, {**_s3, **_mirror, "mirror_publish": "all"}, "localmirror"),
@@ -56,6 +51,8 @@ STATIC_STORAGES: dict[str, tuple[str, dict[str, Any], str | None]] = {
 }
 
 _backend, _options, _app = STATIC_STORAGES[_storage]
+if _options.get("endpoint_url"):
+    STATIC_URL = f"{_options['endpoint_url']}/{_options['bucket_name']}/"
 STORAGES: dict[str, Any] = {"staticfiles": {"BACKEND": _backend, "OPTIONS": _options}}
 INSTALLED_APPS = [*([_app] if _app else []), "django.contrib.staticfiles"]
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from django_manifeststaticfiles_enhanced.storage import EnhancedManifestFilesMixin
-from storages.backends.s3 import S3StaticStorage
 
-from localmirror.mirror import LocalMirrorMixin
-from localmirror.roles import StaticMirrorMixin
+from localmirror.backends.s3 import MirroredS3StaticStorage
 
 
-class MirroredEnhancedStorage(EnhancedManifestFilesMixin, StaticMirrorMixin, LocalMirrorMixin, S3StaticStorage):
+class MirroredEnhancedStorage(EnhancedManifestFilesMixin, MirroredS3StaticStorage):
     """Faster hashing than Django's, mirrored on S3."""

@@ -1,0 +1,193 @@
+"""What django-storages' GoogleCloudStorage and Google's SDK need mended before the mirror can stand on them."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import mimetypes
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import requests
+import urllib3
+from django.core.files.base import File
+from google.api_core import exceptions as api
+from google.auth import exceptions as auth
+from google.cloud.storage.exceptions import InvalidResponse
+from google.cloud.storage.retry import DEFAULT_RETRY
+from storages.backends.gcloud import GoogleCloudStorage
+
+from localmirror.backends._http import widen_pool
+from localmirror.content import CHUNK_SIZE, byte_chunks
+from localmirror.names import first_line
+from localmirror.remote import RemoteFile, RemoteSeam
+
+if TYPE_CHECKING:
+
+    class _Base(RemoteSeam, GoogleCloudStorage): ...
+
+else:
+    _Base = object
+
+# The SDK tries for two minutes. Who reads is a page or a starting process that could have gone on with its mirror.
+READING = {"retry": DEFAULT_RETRY.with_timeout(10), "timeout": (10, 60)}
+WRITING = {"retry": DEFAULT_RETRY.with_timeout(60), "timeout": (10, 60)}
+
+#: Bytes of a file that are sent at a time, and held in memory; the SDK's own default is 100 MB.
+PIECE = 8 << 20
+
+#: What a listing is asked for. Leaving the rest out makes an answer a quarter as long.
+LISTED = "items(name,size,md5Hash,updated,generation),nextPageToken"
+
+UNAVAILABLE: tuple[type[BaseException], ...] = (
+    api.ServerError,
+    api.TooManyRequests,
+    api.RetryError,
+    auth.TransportError,
+    requests.ConnectionError,
+    requests.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+)
+
+
+class GoogleCloudRepairs(_Base):
+    """Stands between the mirror and GoogleCloudStorage, and makes it keep Django's contract for storages."""
+
+    mirror_workers: int
+
+    @property
+    def endpoint_url(self) -> str:
+        """Where the API is: Google's own address, or the emulator that the environment names to the SDK."""
+        return (os.environ.get("STORAGE_EMULATOR_HOST") or "https://storage.googleapis.com").rstrip("/")
+
+    @property
+    def client(self) -> Any:
+        """One client for all threads, with a connection for each of them."""
+        is_new = self._client is None
+        client = super().client
+        if is_new:
+            widen_pool(client._http, self.mirror_workers)
+            # google-cloud-storage 3.11 to 3.17 asks for the bucket's metadata, unasked and in a thread, which costs a
+            # request and shows up in audit logs as refused where only objects may be used.
+            client._bucket_metadata_cache = None
+        return client
+
+    def _get_blob(self, name: str) -> Any:
+        blob = self.bucket.blob(name)
+        try:
+            blob.reload(**READING)
+        except api.NotFound as error:
+            if not is_missing_object(error):
+                raise
+            raise FileNotFoundError(f"{name!r} does not exist in {self.describe_remote()}.") from error
+        return blob
+
+    def _stored_as(self, key: str, content: Any = None) -> dict[str, Any]:
+        """Return the properties that an upload gives to the object *key*, with its ACL, before any compression."""
+        guessed, encoding = mimetypes.guess_type(key)
+        content_type = getattr(content, "content_type", None) or guessed
+        own = {"content_type": content_type, "content_encoding": encoding, "acl": self.default_acl}
+        own.update(self.get_object_parameters(key))
+        return own
+
+    def exists(self, name: str) -> bool:
+        """Whether there is an object *name*; a missing bucket is an error, not an answer."""
+        try:
+            self._get_blob(self._normalize_name(name))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def listdir(self, name: str) -> tuple[list[str], list[str]]:
+        """Return the directories and files in *name*; the empty objects that stand for a directory are no files."""
+        directories, files = super().listdir(name)
+        return directories, [file for file in files if file]
+
+    def url(self, name: str, parameters: dict[str, Any] | None = None) -> str:  # type: ignore[override]
+        """Return the URL of *name*; one that is not signed needs neither credentials nor a client."""
+        key = self._normalize_name(name)
+        if self.querystring_auth and self._stored_as(key)["acl"] != "publicRead":
+            return super().url(name, parameters)  # type: ignore[call-arg]
+        base = self.custom_endpoint or f"{self.endpoint_url}/{self.bucket_name}"
+        return f"{base}/{quote(key, safe='/~')}"
+
+
+class GoogleCloudStaticStorage(GoogleCloudStorage):
+    """GoogleCloudStorage with names that overwrite, and URLs that are the same each time."""
+
+    querystring_auth = False
+    file_overwrite = True
+
+
+def root_cause(error: BaseException) -> BaseException:
+    """Return what the SDK has tried again for until it gave up, else *error* itself."""
+    while isinstance(error, api.RetryError) and error.cause is not None:
+        error = error.cause
+    return error
+
+
+def is_missing_object(error: BaseException) -> bool:
+    """Whether *error* is a 404 for an object; both are called NotFound, so the bucket's is known by its words."""
+    return isinstance(error, api.NotFound) and "bucket does not exist" not in str(error)
+
+
+def hits_everything(error: BaseException) -> bool:
+    """Whether *error* is about credentials, bucket or network rather than one object."""
+    cause = root_cause(error)
+    if isinstance(cause, requests.ConnectionError):
+        return any(isinstance(reason, urllib3.exceptions.MaxRetryError) for reason in cause.args)
+    if isinstance(cause, api.NotFound):
+        return not is_missing_object(cause)
+    return isinstance(cause, auth.GoogleAuthError | api.Unauthorized)
+
+
+def sentence(error: BaseException) -> str:
+    """Return what the service said, without the address that it said it to: that of an upload is as good as a key."""
+    cause = root_cause(error)
+    response = getattr(cause, "response", None)
+    if isinstance(cause, api.GoogleAPICallError | InvalidResponse) and response is not None:
+        try:
+            said = response.json()["error"]["message"]
+        except (ValueError, KeyError, TypeError):
+            said = response.text.strip().partition("\n")[0] or response.reason
+        return f"{response.status_code} {said}"
+    return re.sub(r"upload_id=[^&\s'\")]+", "upload_id=***", f"{type(cause).__name__}: {first_line(cause)}")
+
+
+def remote_file(name: str, blob: Any, size: int | None = None) -> RemoteFile:
+    """Return what the service told of *blob*. Its generation is the word for a version: no two ever share one."""
+    md5 = base64.b64decode(blob.md5_hash).hex() if blob.md5_hash else None
+    generation = str(blob.generation) if blob.generation else None
+    return RemoteFile(name, blob.size if size is None else size, md5, blob.updated, generation)
+
+
+@contextmanager
+def body_of(file: File[bytes], *, packed: bool) -> Iterator[File[bytes]]:
+    """Give *file* as it is to be stored: *packed* just as GoogleCloudStorage would do it, but on disk."""
+    if not packed:
+        yield file
+        return
+    with tempfile.TemporaryFile() as body:
+        with gzip.GzipFile(filename="", mode="wb", fileobj=body, mtime=0) as packer:
+            for chunk in byte_chunks(file):
+                packer.write(chunk)
+        body.seek(0)
+        yield File(body)
+
+
+def unpack(file: IO[bytes], start: int) -> None:
+    """Replace what *file* holds from *start* on, which is gzipped, by its content."""
+    with tempfile.TemporaryFile() as plain:
+        file.seek(start)
+        with gzip.GzipFile(fileobj=file, mode="rb") as packed:
+            shutil.copyfileobj(packed, plain, CHUNK_SIZE)
+        file.seek(start)
+        file.truncate()
+        plain.seek(0)
+        shutil.copyfileobj(plain, file, CHUNK_SIZE)

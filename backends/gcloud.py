@@ -1,0 +1,148 @@
+"""Google Cloud Storage, through the storage of django-storages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from typing import IO, Any, ClassVar
+
+from django.contrib.staticfiles.storage import ManifestFilesMixin
+from django.core.files.base import File
+
+from localmirror.backends._extras import needs_extra
+from localmirror.exceptions import ReleaseConflictError
+from localmirror.mirror import LocalMirrorMixin
+from localmirror.names import redact, sibling_of
+from localmirror.remote import Headers, RemoteFile, Uploaded
+from localmirror.roles import CompressorMirrorMixin, StaticMirrorMixin
+
+with needs_extra("gcs"):
+    from google.api_core.exceptions import GoogleAPICallError, PreconditionFailed
+    from storages.backends.gcloud import GoogleCloudStorage
+
+    from localmirror.backends import _gcloud
+    from localmirror.backends._gcloud import GoogleCloudRepairs, GoogleCloudStaticStorage
+
+# Google's own limit: https://cloud.google.com/storage/docs/batch
+_BATCH = 100
+
+
+class GoogleCloudMirrorMixin(LocalMirrorMixin, GoogleCloudRepairs):
+    """LocalMirrorMixin for the GoogleCloudStorage of django-storages: exact, and in fewer requests."""
+
+    identity_attributes: ClassVar[tuple[str, ...]] = ("endpoint_url", "bucket_name", "location")
+    secret_attributes: ClassVar[tuple[str, ...]] = ("credentials",)
+    connection_attributes: ClassVar[tuple[str, ...]] = ("_client", "_bucket")
+    unavailable_errors: ClassVar[tuple[type[BaseException], ...]] = _gcloud.UNAVAILABLE
+    listing_tells_content: ClassVar[bool] = True
+
+    def is_missing(self, error: BaseException) -> bool:
+        """Whether *error* is a 404 for the object; neither a refusal nor a missing bucket is."""
+        return super().is_missing(error) or _gcloud.is_missing_object(error)
+
+    def is_fatal(self, error: BaseException) -> bool:
+        """Whether *error* is about credentials, bucket or network rather than one object."""
+        return _gcloud.hits_everything(error)
+
+    def describe_error(self, error: BaseException) -> str:
+        """Return the service's own sentence, without any credential."""
+        return redact(_gcloud.sentence(error), self._secrets())
+
+    def remote_files(self, prefix: str = "", after: str = "") -> Iterator[RemoteFile]:
+        """Iterate over the flat listing below *prefix*, behind the name *after*: one request for 1,000 objects."""
+        base = self._normalize_name("")
+        start = base + after if after else None
+        blobs = self.bucket.list_blobs(
+            prefix=base + prefix, start_offset=start, fields=_gcloud.LISTED, **_gcloud.READING
+        )
+        for blob in blobs:
+            if not blob.name.endswith("/") and blob.name != start:
+                yield _gcloud.remote_file(blob.name[len(base) :], blob)
+
+    def remote_file(self, name: str) -> RemoteFile | None:
+        """Return what the service says of *name*, None for a 404."""
+        try:
+            return _gcloud.remote_file(name, self._get_blob(self._normalize_name(name)))
+        except FileNotFoundError:
+            return None
+
+    def upload(self, name: str, file: File[bytes], *, immutable: bool) -> Uploaded:
+        """Send *file* in one request, or in pieces straight from disk if it is larger than 8 MB."""
+        return self._put(name, file, immutable=immutable)
+
+    def upload_manifest(self, name: str, file: File[bytes], *, seen: RemoteFile | None) -> Uploaded:
+        """Send the manifest on the condition that its generation is the one that was *seen*."""
+        generation = int(seen.etag or 0) if seen else 0
+        try:
+            return self._put(name, file, immutable=False, if_generation_match=generation)
+        except PreconditionFailed as error:
+            raise ReleaseConflictError(self.conflict_message(name)) from error
+
+    def _put(self, name: str, file: File[bytes], *, immutable: bool, **condition: int) -> Uploaded:
+        key, packed = self._normalize_name(name), self.encodes(name)
+        with self.announced(self.headers_for(file, immutable=immutable)):
+            properties = self._stored_as(key, file)
+        told = {"content_type": properties.pop("content_type"), "predefined_acl": properties.pop("acl")}
+        blob = self.bucket.blob(key, chunk_size=self.blob_chunk_size or _gcloud.PIECE)
+        for attribute, value in (properties | {"content_encoding": "gzip"} if packed else properties).items():
+            setattr(blob, attribute, value)
+        with _gcloud.body_of(file, packed=packed) as body:
+            blob.upload_from_file(body, rewind=True, size=body.size, **told, **condition, **_gcloud.WRITING)
+        return Uploaded(name, str(blob.generation))
+
+    def download(self, name: str, target: IO[bytes]) -> RemoteFile | None:
+        """Write the decoded content of *name* to *target*, which can be read too, in one GET."""
+        blob = self.bucket.blob(self._normalize_name(name))
+        start = target.tell()
+        blob.download_to_file(target, raw_download=True, **_gcloud.READING)
+        told = _gcloud.remote_file(name, blob, size=target.tell() - start)
+        if blob.content_encoding == "gzip" and self.encodes(name, whatever_is_set=True):
+            _gcloud.unpack(target, start)
+        return told
+
+    def encodes(self, name: str, *, whatever_is_set: bool = False) -> bool:
+        """Whether ``gzip`` compresses *name*, or would if it were on."""
+        stored = self._stored_as(self._normalize_name(name))
+        wanted = whatever_is_set or (self.gzip and stored["content_type"] in self.gzip_content_types)
+        return bool(wanted and not stored["content_encoding"] and not sibling_of(name))
+
+    def encoded_md5(self, name: str, file: File[bytes]) -> str:
+        """Return the MD5 of the body as it is stored."""
+        with _gcloud.body_of(file, packed=self.encodes(name)) as body:
+            return super().encoded_md5(name, body)
+
+    def delete_many(self, names: Iterable[str]) -> None:
+        """Delete *names*, 100 in a request."""
+        left = list(names)
+        while left:
+            batch, left = left[:_BATCH], left[_BATCH:]
+            try:
+                with self.client.batch():
+                    for name in batch:
+                        self.bucket.delete_blob(self._normalize_name(name))
+            except GoogleAPICallError:  # one of them: asked singly, what is missing is passed over and the rest told
+                super().delete_many(batch)
+
+    def header_parameters(self, headers: Headers) -> dict[str, Any]:
+        """Return *headers* as properties of a blob."""
+        return {name: value for name, value in asdict(headers).items() if value is not None}
+
+    def get_object_parameters(self, name: str) -> dict[str, Any]:
+        """Return the configured properties, and those that the mirror asks for during an upload."""
+        return {**super().get_object_parameters(name), **self.announced_parameters()}
+
+
+class MirroredGoogleCloudStorage(GoogleCloudMirrorMixin, GoogleCloudStorage):
+    """Media on Google Cloud Storage, with a mirror."""
+
+
+class MirroredGoogleCloudStaticStorage(StaticMirrorMixin, GoogleCloudMirrorMixin, GoogleCloudStaticStorage):
+    """Static files on Google Cloud Storage under their own names, with a mirror."""
+
+
+class MirroredGoogleCloudManifestStaticStorage(ManifestFilesMixin, MirroredGoogleCloudStaticStorage):  # type: ignore[misc]
+    """Static files on Google Cloud Storage under hashed names that a manifest lists, with a mirror."""
+
+
+class MirroredGoogleCloudCompressorStorage(CompressorMirrorMixin, GoogleCloudMirrorMixin, GoogleCloudStaticStorage):
+    """The output of django-compressor on Google Cloud Storage, with a mirror."""

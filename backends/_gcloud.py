@@ -88,13 +88,23 @@ class GoogleCloudRepairs(_Base):
             raise FileNotFoundError(f"{name!r} does not exist in {self.describe_remote()}.") from error
         return blob
 
-    def _stored_as(self, key: str, content: Any = None) -> dict[str, Any]:
+    def stored_as(self, key: str, content: Any = None) -> dict[str, Any]:
         """Return the properties that an upload gives to the object *key*, with its ACL, before any compression."""
         guessed, encoding = mimetypes.guess_type(key)
         content_type = getattr(content, "content_type", None) or guessed
         own = {"content_type": content_type, "content_encoding": encoding, "acl": self.default_acl}
         own.update(self.get_object_parameters(key))
         return own
+
+    def send(self, key: str, file: File[bytes], properties: dict[str, Any], *, packed: bool, **condition: int) -> str:
+        """Store *file* under *key* and return its generation; in pieces if it is larger than 8 MB."""
+        told = {"content_type": properties.pop("content_type"), "predefined_acl": properties.pop("acl")}
+        blob = self.bucket.blob(key, chunk_size=self.blob_chunk_size or PIECE)
+        for attribute, value in (properties | {"content_encoding": "gzip"} if packed else properties).items():
+            setattr(blob, attribute, value)
+        with body_of(file, packed=packed) as body:
+            blob.upload_from_file(body, rewind=True, size=body.size, **told, **condition, **WRITING)
+        return str(blob.generation)
 
     def exists(self, name: str) -> bool:
         """Whether there is an object *name*; a missing bucket is an error, not an answer."""
@@ -112,7 +122,7 @@ class GoogleCloudRepairs(_Base):
     def url(self, name: str, parameters: dict[str, Any] | None = None) -> str:  # type: ignore[override]
         """Return the URL of *name*; one that is not signed needs neither credentials nor a client."""
         key = self._normalize_name(name)
-        if self.querystring_auth and self._stored_as(key)["acl"] != "publicRead":
+        if self.querystring_auth and self.stored_as(key)["acl"] != "publicRead":
             return super().url(name, parameters)  # type: ignore[call-arg]
         base = self.custom_endpoint or f"{self.endpoint_url}/{self.bucket_name}"
         return f"{base}/{quote(key, safe='/~')}"

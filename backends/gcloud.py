@@ -79,16 +79,10 @@ class GoogleCloudMirrorMixin(LocalMirrorMixin, GoogleCloudRepairs):
             raise ReleaseConflictError(self.conflict_message(name)) from error
 
     def _put(self, name: str, file: File[bytes], *, immutable: bool, **condition: int) -> Uploaded:
-        key, packed = self._normalize_name(name), self.encodes(name)
+        key = self._normalize_name(name)
         with self.announced(self.headers_for(file, immutable=immutable)):
-            properties = self._stored_as(key, file)
-        told = {"content_type": properties.pop("content_type"), "predefined_acl": properties.pop("acl")}
-        blob = self.bucket.blob(key, chunk_size=self.blob_chunk_size or _gcloud.PIECE)
-        for attribute, value in (properties | {"content_encoding": "gzip"} if packed else properties).items():
-            setattr(blob, attribute, value)
-        with _gcloud.body_of(file, packed=packed) as body:
-            blob.upload_from_file(body, rewind=True, size=body.size, **told, **condition, **_gcloud.WRITING)
-        return Uploaded(name, str(blob.generation))
+            properties = self.stored_as(key, file)
+        return Uploaded(name, self.send(key, file, properties, packed=self.encodes(name), **condition))
 
     def download(self, name: str, target: IO[bytes]) -> RemoteFile | None:
         """Write the decoded content of *name* to *target*, which can be read too, in one GET."""
@@ -102,7 +96,7 @@ class GoogleCloudMirrorMixin(LocalMirrorMixin, GoogleCloudRepairs):
 
     def encodes(self, name: str, *, whatever_is_set: bool = False) -> bool:
         """Whether ``gzip`` compresses *name*, or would if it were on."""
-        stored = self._stored_as(self._normalize_name(name))
+        stored = self.stored_as(self._normalize_name(name))
         wanted = whatever_is_set or (self.gzip and stored["content_type"] in self.gzip_content_types)
         return bool(wanted and not stored["content_encoding"] and not sibling_of(name))
 

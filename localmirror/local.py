@@ -126,10 +126,11 @@ class MirrorDirectory:
         """
         path = self.path(name)
         try:
-            if stat.S_ISDIR(os.lstat(path).st_mode):
-                raise IsADirectoryError(errno.EISDIR, "The mirror has a directory of that name", path)
+            is_directory = stat.S_ISDIR(os.lstat(path).st_mode)
         except FileNotFoundError:
             return
+        if is_directory and _holds_anything(path):
+            raise IsADirectoryError(errno.EISDIR, "The mirror has a directory of that name", path)
 
     def spool(self) -> Spool:
         """Return a new, empty spool on the mirror's own file system."""
@@ -144,7 +145,13 @@ class MirrorDirectory:
         path = self.path(name)
         self._make_directories(os.path.dirname(path))
         self._set_mode(spool.fd)
-        os.replace(spool.path, path)
+        try:
+            os.replace(spool.path, path)
+        except IsADirectoryError:
+            # What deleted files have left behind is no obstacle: object stores know no directories.
+            for directory, _, _ in os.walk(path, topdown=False):
+                os.rmdir(directory)
+            os.replace(spool.path, path)
         return path
 
     def link(self, source: str, name: str) -> str | None:
@@ -301,3 +308,9 @@ class MirrorDirectory:
                 with suppress(FileNotFoundError):
                     if entry.stat(follow_symlinks=False).st_mtime < horizon:
                         os.unlink(entry.path)
+
+
+def _holds_anything(directory: str) -> bool:
+    """Whether there is anything but directories below *directory*."""
+    with os.scandir(directory) as entries:
+        return any(not e.is_dir(follow_symlinks=False) or _holds_anything(e.path) for e in entries)

@@ -446,6 +446,17 @@ def test_a_file_where_a_directory_would_have_to_be(rig: Rig, there: str, wanted:
     assert rig.raw_all() == mirrored(rig) == {there: b"there"}
 
 
+@pytest.mark.parametrize("rig", ["s3-moto"], indirect=True)
+def test_directories_that_deleted_files_have_left_are_no_obstacle(rig: Rig) -> None:
+    storage = rig.storage()
+    storage.save("a/b/c.txt", ContentFile(b"c"))
+    storage.delete("a/b/c.txt")
+
+    storage.save("a", ContentFile(b"a"))
+
+    assert rig.raw_all() == mirrored(rig) == {"a": b"a"}
+
+
 # open() for writing
 
 
@@ -575,6 +586,7 @@ def _save_often(options: dict[str, Any], letter: bytes, ready: Any) -> None:
         storage.save("a.txt", ContentFile(letter * (1000 + number)))
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 def test_two_processes_that_save_one_name_end_alike(s3: Rig) -> None:
     context = multiprocessing.get_context("fork")
     ready = context.Barrier(2)

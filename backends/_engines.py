@@ -1,0 +1,51 @@
+"""Choosing what publish moves files with: the engine over obstore where it does just what the storage would do."""
+
+from __future__ import annotations
+
+import logging
+import os
+from importlib import import_module
+
+from localmirror.remote import Engine, RemoteSeam
+
+logger = logging.getLogger("localmirror")
+
+# The process that has used obstore first, among this one and those it was forked from.
+_first_user: int | None = None
+
+
+class Unfit(Exception):
+    """Why obstore cannot do something just as the storage would; the storage does it itself then."""
+
+
+def fitting_engine(storage: RemoteSeam, module: str) -> Engine:
+    """Return what ``engine(storage)`` of *module* returns, or the storage's own way where obstore does not fit.
+
+    Only management commands may call it: obstore 0.12 never answers in a process that was forked from one which has
+    used it, so nothing that a web process does may as much as import it.
+    """
+    global _first_user
+    try:
+        if _first_user not in (None, os.getpid()):
+            raise Unfit("this process was forked from one that has used obstore")
+        engine: Engine = _imported(module)(storage)
+    except Unfit as reason:
+        tell(storage, f"obstore is not used: {reason}")
+        return Engine(storage)
+    _first_user = os.getpid()
+    return engine
+
+
+def _imported(module: str) -> type[Engine]:
+    try:
+        found: type[Engine] = import_module(module).engine
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "obstore":
+            raise
+        raise Unfit("it is not installed") from error
+    return found
+
+
+def tell(storage: RemoteSeam, what: str) -> None:
+    """Say, for those who look closely, how the files of *storage* are moved."""
+    logger.info("%s: %s.", storage.describe_remote(), what)

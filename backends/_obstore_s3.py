@@ -1,0 +1,143 @@
+"""obstore for S3, in the place of the very client that the storage would use itself."""
+
+from __future__ import annotations
+
+import re
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from botocore import exceptions as boto
+from django.core.files.base import File
+
+from localmirror.backends import _s3_objects, s3
+from localmirror.backends._engines import Unfit
+from localmirror.backends._obstore import SENDING_SECONDS, ObstoreEngine
+from localmirror.backends._obstore_words import Failure
+from localmirror.backends._s3_client import address
+from localmirror.backends._s3_store import store
+from localmirror.remote import RemoteFile
+
+if TYPE_CHECKING:
+    from obstore.store import S3Store
+
+# Parameters of PutObject that obstore has a word for; Metadata it takes key by key.
+_WORDS = {
+    "CacheControl": "Cache-Control",
+    "ContentDisposition": "Content-Disposition",
+    "ContentEncoding": "Content-Encoding",
+    "ContentLanguage": "Content-Language",
+    "ContentType": "Content-Type",
+    "StorageClass": "Storage-Class",
+}
+# A value that arrives as it stands: spaces at the ends are trimmed, and signatures are taken over single ones.
+_VALUE = re.compile(r"(?!.*  )[!-~](?:[ -~]*[!-~])?")
+# Answers after which botocore looks for the bucket in another region and asks again.
+_ELSEWHERE = ("AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "PermanentRedirect")
+_OPERATIONS = {"PUT": "PutObject", "GET": "ListObjectsV2"}
+_CONNECTION_ERRORS = {"Timeout": boto.ReadTimeoutError, "Connect": boto.EndpointConnectionError}
+
+
+class S3Engine(ObstoreEngine):
+    """obstore with the credentials, the address and the connection options of an S3 storage of django-storages."""
+
+    storage: s3.S3MirrorMixin
+
+    def __init__(self, storage: s3.S3MirrorMixin) -> None:
+        super().__init__(storage)
+        ours = (getattr(s3.S3MirrorMixin, name) for name in ("upload", "remote_files", "delete_many"))
+        if storage.saves_in_its_own_way or any(getattr(type(storage), f.__name__) is not f for f in ours):
+            raise Unfit("the storage overrides how files are saved, listed or deleted")
+        self.multipart_from = storage.transfer_config.multipart_threshold
+        self.part_size = storage.transfer_config.multipart_chunksize
+        self._lock = threading.Lock()
+        self._without_credentials: Exception | None = None
+        self._connect()
+
+    def _connect(self) -> None:
+        client, bucket = self.storage._client, self.storage.bucket_name
+        self._moved = False
+        self._address = address(client, bucket)
+        self._stores: list[S3Store] = [
+            store(client, bucket, self._address, self._credentials, seconds) for seconds in (SENDING_SECONDS, 0)
+        ]
+
+    def _credentials(self) -> dict[str, Any]:
+        try:
+            keys = self.storage._client_session.get_credentials().get_frozen_credentials()
+        except Exception as error:
+            self._without_credentials = error
+            raise
+        return {
+            "access_key_id": keys.access_key,
+            "secret_access_key": keys.secret_key,
+            "token": keys.token,
+            # obstore asks again five minutes before; botocore's are good for another ten at least.
+            "expires_at": datetime.now(UTC) + timedelta(minutes=6),
+        }
+
+    def _connected(self) -> list[S3Store]:
+        with self._lock:
+            if self._moved:  # the SDK has met the same answer meanwhile, and learnt where the bucket is
+                known = self._address
+                self._connect()
+                if self._address == known:
+                    self._moved = True
+                    raise Unfit("S3 sends it elsewhere")
+            return self._stores
+
+    def sending(self) -> S3Store:
+        return self._connected()[0]
+
+    def asking(self) -> S3Store:
+        return self._connected()[1]
+
+    def key(self, name: str) -> str:
+        key: str = self.storage._normalize_name(name)
+        return key
+
+    def attributes(self, name: str, file: File[bytes], *, immutable: bool) -> dict[str, str]:
+        parameters = self.storage.write_parameters(name, file, immutable=immutable)
+        metadata = parameters.pop("Metadata", {})
+        unknown = sorted(parameters.keys() - _WORDS.keys())
+        if unknown:
+            raise Unfit(f"it has no word for {', '.join(unknown)}")
+        if any(key.replace("-", "").lower() in map(str.lower, _WORDS) for key in metadata):
+            raise Unfit("it would take metadata for headers")
+        attributes = {**metadata, **{_WORDS[key]: value for key, value in parameters.items()}}
+        for value in attributes.values():
+            if not isinstance(value, str) or not _VALUE.fullmatch(value):
+                raise Unfit("it would send some header in another spelling")
+        return attributes
+
+    def encoded(self, name: str, file: File[bytes], attributes: dict[str, str]) -> bytes | None:
+        parameters = {"ContentType": attributes["Content-Type"]}
+        if "Content-Encoding" in attributes or not self.storage.compresses(parameters):
+            return None
+        if file.size >= self.multipart_from:
+            raise Unfit("large files are compressed on the way")
+        body: bytes = self.storage._compress_content(file).read()
+        attributes["Content-Encoding"] = "gzip"
+        return body
+
+    def listed(self, name: str, entry: Any) -> RemoteFile:
+        return _s3_objects.remote_file(name, entry["size"], entry["e_tag"], entry["last_modified"])
+
+    def translated(self, failure: Failure) -> Exception:
+        if self._without_credentials is not None:
+            return self._without_credentials
+        if failure.redirected or failure.code in _ELSEWHERE:
+            self._moved = True
+            raise Unfit("the bucket is in another region")
+        if failure.connection:
+            kind = _CONNECTION_ERRORS.get(failure.connection, boto.ConnectionClosedError)
+            lost: Exception = kind(endpoint_url=self._address.url, error=failure.connection)
+            return lost
+        if not failure.status:
+            raise Unfit("it failed in a way of its own")
+        told = {"Code": failure.code or str(failure.status), "Message": failure.message}
+        answer: Any = {"Error": told, "ResponseMetadata": {"HTTPStatusCode": failure.status}}
+        return boto.ClientError(answer, _OPERATIONS.get(failure.method, "ListObjectsV2"))
+
+
+engine = S3Engine

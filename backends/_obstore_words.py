@@ -1,0 +1,78 @@
+"""How obstore speaks: what its errors say, and which keys it stores under their own names."""
+
+from __future__ import annotations
+
+import html
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from localmirror.backends._engines import Unfit
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+class Failure(NamedTuple):
+    """What went wrong: the server's answer (*status*, *code*, *message*), or how the *connection* failed.
+
+    *method* is that of the request, *redirected* tells that the server named no place to go to. What obstore did not
+    understand itself leaves all of them empty.
+    """
+
+    method: str = ""
+    status: int = 0
+    code: str = ""
+    message: str = ""
+    connection: str = ""
+    redirected: bool = False
+
+    @classmethod
+    def of(cls, error: Exception) -> Failure:
+        """Read *error*, whose text goes on with a dump of Rust's structures and may show whole URLs."""
+        text, _, dump = str(error).partition("\n\nDebug source")
+        status = _found(r"status code: (\d{3})", text)
+        kind = _found(r"\bkind: (Timeout|Connect|Request|Interrupted|Body|Decode)\b", dump)
+        return cls(
+            _found(r"Error performing ([A-Z]+) ", text),
+            int(status or 0),
+            _found(r"<Code>(.*?)</Code>", text),
+            _found(r"<Message>(.*?)</Message>", text).partition("\n")[0],
+            "" if status else kind,
+            "Received redirect without LOCATION" in text or status in ("301", "302", "307", "308"),
+        )
+
+
+def _found(pattern: str, text: str) -> str:
+    found = re.search(pattern, text, re.DOTALL)
+    return html.unescape(found[1]) if found else ""
+
+
+def plain(key: str) -> str:
+    """Return *key* if obstore stores it under this very name. Raises Unfit if it would change or refuse it."""
+    if any(part in ("", ".", "..") for part in key.split("/")) or _CONTROL.search(key):
+        raise Unfit("it would change or refuse names such as 'trail/' and 'a//b'")
+    return key
+
+
+class Flight:
+    """A bound on the bytes that all threads together hold; what is larger than the bound goes alone."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._held = 0
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def of(self, size: int) -> Iterator[None]:
+        """Hold *size* bytes during the ``with`` block, having waited until they are within the bound."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._held or self._held + size <= self._limit)
+            self._held += size
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._held -= size
+                self._changed.notify_all()

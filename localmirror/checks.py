@@ -124,6 +124,16 @@ def _check_signed_urls(alias: str, storage: Any, location: str) -> Finding:
 def _check_static_url(alias: str, storage: Any, location: str) -> Finding:
     if alias != "staticfiles" or getattr(storage, "querystring_auth", False):
         return
+    if getattr(storage, "custom_domain", "") is None and settings.STATIC_URL and "//" not in settings.STATIC_URL:
+        # The provider's own address costs a client, of which the rest of the process may have no need.
+        yield Warning(
+            f"STATIC_URL is {settings.STATIC_URL!r}, but the files of STORAGES[{alias!r}] are in "
+            f"{storage.describe_remote()}.",
+            hint="STATIC_URL = 'https://<the domain of the bucket, or of the CDN before it>/'",
+            obj=type(storage),
+            id="localmirror.W001",
+        )
+        return
     base = storage.base_address()
     if base is not None and settings.STATIC_URL and base != settings.STATIC_URL:
         yield Warning(

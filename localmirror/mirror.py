@@ -17,10 +17,10 @@ from django.core.files.base import File
 from django.utils.deconstruct import deconstructible
 
 from localmirror import conf
+from localmirror.adapters import adopt_adapter
 from localmirror.content import SpooledContent, byte_chunks
 from localmirror.copies import Copies
 from localmirror.exceptions import OfflineError
-from localmirror.adapters import adopt_adapter
 from localmirror.hashing import check_mro, is_storage
 from localmirror.local import Spool, is_read_only_error
 from localmirror.manifest import open_manifest

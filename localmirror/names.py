@@ -102,6 +102,11 @@ class Digests:
         return any(digest.startswith(token) for token in self._tokens for digest in found)
 
 
+def is_named_by(name: str, md5: str) -> bool:
+    """Whether *name* contains the beginning of *md5*, the digest of its content."""
+    return any(md5.startswith(token) for token in _DIGEST.findall(posixpath.basename(name)))
+
+
 def may_be_immutable(name: str) -> bool:
     """Whether *name* looks as if it contained a digest; only its content can tell whether it is true."""
     return _DIGEST.search(posixpath.basename(name)) is not None

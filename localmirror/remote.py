@@ -129,13 +129,13 @@ class RemoteSeam(Base):
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
 
     def base_address(self) -> str | None:
-        """Return the address that the remote puts before the names of its files, None where there is no such thing."""
+        """Return the address that the remote puts before all of its names, None where there is no such thing."""
         probe = "localmirror-probe"
         for cls in type(self).__mro__:
             # Below any hashing mixin, which would look the probe up in its manifest.
             if "url" in cls.__dict__ and issubclass(cls, Storage) and not issubclass(cls, RemoteSeam):
                 try:
-                    address = str(cls.url(self, probe)).partition("?")[0]
+                    address = str(cls.url(self, probe))
                 except (NotImplementedError, ValueError):
                     return None
                 return address.removesuffix(probe) if address.endswith(probe) else None

@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from django.conf import settings
+from django.contrib.staticfiles.storage import HashedFilesMixin
 from django.core.files.base import File
+from django.utils.encoding import filepath_to_uri
 
 from localmirror.compressed import CompressorMirrorMixin
 from localmirror.exceptions import NothingStagedError, StagingInProgressError
@@ -180,6 +182,21 @@ class StaticMirrorMixin(StagedFirst):
     def listdir(self, path: str) -> tuple[list[str], list[str]]:
         """Return the directories and files in *path*: on the remote, or in the mirror while staging."""
         return self.mirror.listdir(clean_name(path)) if self._staging else super().listdir(path)
+
+    def url(self, name: str | None, *args: Any, **kwargs: Any) -> str:
+        """Return the public address of *name*, which is the remote's to tell.
+
+        While staging, hashing asks it thousands of times for the sake of the last part alone. Where the remote puts
+        one address before all names, it is asked once.
+        """
+        staging = self._staging
+        if staging is None or args or kwargs or self._hashes_below():
+            return super().url(name, *args, **kwargs)
+        return super().url(name) if staging.address is None else staging.address + str(filepath_to_uri(name))
+
+    def _hashes_below(self) -> bool:
+        mro = type(self).__mro__
+        return any(issubclass(cls, HashedFilesMixin) for cls in mro[mro.index(StaticMirrorMixin) + 1 :])
 
     def get_available_name(self, name: str, max_length: int | None = None) -> str:
         """Return the name to save under: while staging the one asked for, whatever is there."""

@@ -6,8 +6,9 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from django.core.files.base import ContentFile, File
@@ -17,8 +18,17 @@ from localmirror.exceptions import LocalMirrorError
 from localmirror.index import stamp_of
 from localmirror.local import MirrorDirectory
 from localmirror.manifest import pinned_name
-from localmirror.names import HASH_PART, SIBLING_ENCODINGS, Digests, clean_file_name, digests_of_file, sibling_of
+from localmirror.names import (
+    HASH_PART,
+    SIBLING_ENCODINGS,
+    Digests,
+    clean_file_name,
+    digests_of_file,
+    is_named_by,
+    sibling_of,
+)
 from localmirror.release import Release, ReleaseFile
+from localmirror.sources import KnownSource, Source, source_of
 
 if TYPE_CHECKING:
     from localmirror.roles import StaticMirrorMixin
@@ -59,6 +69,11 @@ class Staging:
         self._produced: set[str] = set()
         self._snapshot: dict[str, str] | None = None
 
+    @cached_property
+    def address(self) -> str | None:
+        """The address that the remote puts before all names, None if there is no such thing."""
+        return self.storage.base_address()
+
     # -- what the storage calls while staging --------------------------------------------------------------------
 
     def save(self, name: str, content: Any) -> str:
@@ -66,7 +81,7 @@ class Staging:
         if self.storage.is_manifest(name):
             self.held[name] = b"".join(byte_chunks(content))
             return name
-        if not self._saved_as_is(name, content):
+        if not self._linked(name, source_of(content)) and not self._saved_as_is(name, content):
             with self.mirror.spool() as spool:
                 digests = Digests(name)
                 for chunk in byte_chunks(content):
@@ -79,6 +94,16 @@ class Staging:
             if self._snapshot is not None:
                 self._produced.add(name)
         return name
+
+    def _linked(self, name: str, source: Source | None) -> bool:
+        """Give the mirror's copy of a collected file a second name, where only the name is new."""
+        original = self._files.get(source.name) if source else None
+        if original is None or source is None or original.md5 != source.md5 or original.name == name:
+            return False
+        if self.mirror.link(original.name, name) is None:
+            return False
+        self._files[name] = replace(original, name=name, immutable=is_named_by(name, original.md5))
+        return True
 
     def _saved_as_is(self, name: str, content: Any) -> bool:
         """Deal with small content without a temporary file if nothing has changed, which is the common case."""
@@ -153,7 +178,15 @@ class Staging:
             size += len(chunk)
         if size != present.st_size:
             return False
-        return self.known(name, present).md5 == digest.hexdigest()
+        known = self._files[name] = self.known(name, present)
+        return known.md5 == digest.hexdigest()
+
+    def sources(self, paths: Mapping[str, tuple[Any, str]]) -> dict[str, tuple[Any, str]]:
+        """Return *paths*, as ``post_process`` takes them, with sources that tell what is known of them."""
+        return {
+            name: (KnownSource(storage, Source(name, self._files[name].md5)) if name in self._files else storage, path)
+            for name, (storage, path) in paths.items()
+        }
 
     # -- what collectstatic tells --------------------------------------------------------------------------------
 

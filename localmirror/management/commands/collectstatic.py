@@ -21,6 +21,7 @@ from localmirror.offline import offline
 from localmirror.publish import Publish
 from localmirror.release import Release
 from localmirror.roles import StaticMirrorMixin
+from localmirror.sources import digests_handed_on
 from localmirror.staging import Staging
 
 
@@ -184,10 +185,12 @@ class _WatchedStorage:
 
     def _post_process(self, paths: dict[str, Any], **options: Any) -> Iterator[tuple[str, str | None, Any]]:
         self._staging.begin_post_processing()
-        for original, output, processed in self._storage.post_process(paths, **options):
-            if output and not isinstance(processed, Exception):
-                self._staging.produced(original, output)
-            yield original, output, processed
+        with digests_handed_on(self._storage):
+            sources = self._staging.sources(paths)
+            for original, output, processed in self._storage.post_process(sources, **options):
+                if output and not isinstance(processed, Exception):
+                    self._staging.produced(original, output)
+                yield original, output, processed
 
 
 @contextmanager

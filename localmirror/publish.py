@@ -146,7 +146,7 @@ class Publish:
         for result in self._transfer(pending):
             failures += result.status != "uploaded"
             yield result
-        if not failures:
+        if not failures and not self.interrupted:
             self.manifest = go_live(self, changed=bool(pending))
             self.succeeded = True
 
@@ -216,13 +216,15 @@ class Publish:
         for file in files:
             if not self._transfers.has(file):
                 self._transfers.submit(file)
-        outcomes = self._transfers.outcomes()
+        told = set()
         try:
-            for outcome in outcomes:
+            for outcome in self._transfers.outcomes():
+                told.add(outcome.file.name)
                 yield self._result(outcome)
         except KeyboardInterrupt:
             self.interrupted = True
             self._transfers.stop()
+            yield from map(self._result, self._transfers.rest(told))
 
     def _result(self, outcome: Outcome) -> Result:
         file = outcome.file

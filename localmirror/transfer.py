@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from dataclasses import dataclass
 
@@ -63,6 +63,12 @@ class Transfers:
         files = {future: file for file, future in self._futures.values()}
         for future in as_completed(files):
             yield self._outcome(files.pop(future), future)
+
+    def rest(self, told: Container[str]) -> Iterator[Outcome]:
+        """Yield, after `stop`, what came of the uploads whose names are not among *told*."""
+        for file, future in self._futures.values():
+            if file.name not in told:
+                yield self._outcome(file, future)
 
     @staticmethod
     def _outcome(file: ReleaseFile, future: Future[Uploaded | None]) -> Outcome:

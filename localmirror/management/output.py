@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -44,22 +44,22 @@ def run_publish(
     """
     rows: list[Result] = []
     problem: LocalMirrorError | None = None
+    results = _with_progress(publish, release, verbosity)
     try:
-        for result in _with_progress(publish, release, verbosity):
+        for result in results:
             rows.append(result)
-            if result.status in ("failed", "not attempted"):
-                command.stderr.write(f"{result.name}: {result.error}")
-            elif verbosity >= 2:
-                command.stdout.write(f"{result.name}: {result.status}")
+            _tell(command, result, verbosity)
     except LocalMirrorError as error:
         problem = error
-    told = {row.name for row in rows}
+    except KeyboardInterrupt:
+        publish.interrupted = True
+        results.close()
     if not publish.dry_run:
-        rows += [
-            Result(f.name, "not attempted", f.size, "not attempted")
-            for f in publish.public.values()
-            if f.name not in told
-        ]
+        left = publish.public.keys() - {row.name for row in rows}
+        for name in sorted(left):
+            rows.append(Result(name, "not attempted", publish.public[name].size, "not attempted"))
+            if problem is None:  # else one sentence says what hit them all
+                _tell(command, rows[-1], verbosity)
     written = report(publish, rows, alias=alias, seconds=time.monotonic() - started, deleted=deleted)
     if file is not None:
         Path(file).write_text(json.dumps(written, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -72,7 +72,16 @@ def run_publish(
     return _sentence(written)
 
 
-def _with_progress(publish: Publish, release: Release, verbosity: int) -> Iterator[Result]:
+def _tell(command: BaseCommand, result: Result, verbosity: int) -> None:
+    if result.status in ("failed", "not attempted"):
+        command.stderr.write(f"{result.name}: {result.error}")
+    elif result.status == "pending" and verbosity >= 1:
+        command.stdout.write(f"Pretending to upload '{result.name}'")
+    elif verbosity >= 2:
+        command.stdout.write(f"{result.name}: {result.status}")
+
+
+def _with_progress(publish: Publish, release: Release, verbosity: int) -> Generator[Result, None, None]:
     results = publish.results(release)
     if verbosity != 1 or not sys.stderr.isatty():
         yield from results

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from importlib import import_module
 
 from localmirror.remote import Engine, RemoteSeam
-
-logger = logging.getLogger("localmirror")
 
 # The process that has used obstore first, among this one and those it was forked from.
 _first_user: int | None = None
@@ -30,8 +27,9 @@ def fitting_engine(storage: RemoteSeam, module: str) -> Engine:
             raise Unfit("this process was forked from one that has used obstore")
         engine: Engine = _imported(module)(storage)
     except Unfit as reason:
-        tell(storage, f"obstore is not used: {reason}")
-        return Engine(storage)
+        plain = Engine(storage)
+        plain.remarks.append(f"{storage.describe_remote()} moves its files itself: {reason}.")
+        return plain
     _first_user = os.getpid()
     return engine
 
@@ -42,10 +40,5 @@ def _imported(module: str) -> type[Engine]:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "obstore":
             raise
-        raise Unfit("it is not installed") from error
+        raise Unfit("obstore is not installed") from error
     return found
-
-
-def tell(storage: RemoteSeam, what: str) -> None:
-    """Say, for those who look closely, how the files of *storage* are moved."""
-    logger.info("%s: %s.", storage.describe_remote(), what)

@@ -13,7 +13,7 @@ import obstore
 from django.core.files.base import File
 from obstore.exceptions import BaseError
 
-from localmirror.backends._engines import Unfit, tell
+from localmirror.backends._engines import Unfit
 from localmirror.backends._obstore_words import Failure, Flight, plain
 from localmirror.content import CHUNK_SIZE
 from localmirror.remote import Engine, RemoteFile, RemoteSeam, Uploaded
@@ -39,7 +39,6 @@ class ObstoreEngine(Engine):
     def __init__(self, storage: RemoteSeam) -> None:
         super().__init__(storage)
         self._flight = Flight(BYTES_IN_FLIGHT)
-        self._told: set[str] = set()
 
     # -- what an adapter says --------------------------------------------------------------------------------------
 
@@ -83,7 +82,7 @@ class ObstoreEngine(Engine):
                 if entry["size"] or "." in last.rpartition("/")[2]:
                     yield self.listed(last, entry)
         except Unfit as reason:
-            self._tell(f"the SDK lists: {reason}")
+            self._remark("lists what it has", reason)
             yield from super().remote_files(prefix, last)
 
     def _entries(self, prefix: str, after: str) -> Iterator[Any]:
@@ -112,7 +111,7 @@ class ObstoreEngine(Engine):
                     body = iter(lambda: file.read(CHUNK_SIZE), b"") if in_parts else file.read()
                 etag = self._put(key, body, attributes)
         except Unfit as reason:
-            self._tell(f"the SDK sends some files: {reason}")
+            self._remark("sends some files", reason)
             file.seek(0)
             return super().upload(name, file, immutable=immutable)
         return Uploaded(name, etag.strip('"') if etag else None)
@@ -140,7 +139,7 @@ class ObstoreEngine(Engine):
             store = self.asking()
             self._asked(lambda: obstore.delete(store, keys))
         except Unfit as reason:
-            self._tell(f"the SDK deletes: {reason}")
+            self._remark("deletes", reason)
             super().delete_many(names)
 
     def _asked(self, ask: Callable[[], T]) -> T:
@@ -151,7 +150,7 @@ class ObstoreEngine(Engine):
         # Not inside the except clause: obstore's own error would be printed as the context of this one.
         raise self.translated(failure)
 
-    def _tell(self, what: str) -> None:
-        if what not in self._told:
-            self._told.add(what)
-            tell(self.storage, what)
+    def _remark(self, what: str, reason: Unfit) -> None:
+        remark = f"{self.storage.describe_remote()} {what} itself: {reason}."
+        if remark not in self.remarks:
+            self.remarks.append(remark)

@@ -47,7 +47,7 @@ class S3Engine(ObstoreEngine):
         super().__init__(storage)
         ours = (getattr(s3.S3MirrorMixin, name) for name in ("upload", "remote_files", "delete_many"))
         if storage.saves_in_its_own_way or any(getattr(type(storage), f.__name__) is not f for f in ours):
-            raise Unfit("the storage overrides how files are saved, listed or deleted")
+            raise Unfit("its class overrides how files are saved, listed or deleted")
         self.multipart_from = storage.transfer_config.multipart_threshold
         self.part_size = storage.transfer_config.multipart_chunksize
         self._lock = threading.Lock()
@@ -83,7 +83,7 @@ class S3Engine(ObstoreEngine):
                 self._connect()
                 if self._address == known:
                     self._moved = True
-                    raise Unfit("S3 sends it elsewhere")
+                    raise Unfit("S3 sends obstore elsewhere")
             return self._stores
 
     def sending(self) -> S3Store:
@@ -101,13 +101,13 @@ class S3Engine(ObstoreEngine):
         metadata = parameters.pop("Metadata", {})
         unknown = sorted(parameters.keys() - _WORDS.keys())
         if unknown:
-            raise Unfit(f"it has no word for {', '.join(unknown)}")
+            raise Unfit(f"obstore has no word for {', '.join(unknown)}")
         if any(key.replace("-", "").lower() in map(str.lower, _WORDS) for key in metadata):
-            raise Unfit("it would take metadata for headers")
+            raise Unfit("obstore would take metadata for headers")
         attributes = {**metadata, **{_WORDS[key]: value for key, value in parameters.items()}}
         for value in attributes.values():
             if not isinstance(value, str) or not _VALUE.fullmatch(value):
-                raise Unfit("it would send some header in another spelling")
+                raise Unfit("obstore would send some header in another spelling")
         return attributes
 
     def encoded(self, name: str, file: File[bytes], attributes: dict[str, str]) -> bytes | None:
@@ -134,7 +134,7 @@ class S3Engine(ObstoreEngine):
             lost: Exception = kind(endpoint_url=self._address.url, error=failure.connection)
             return lost
         if not failure.status:
-            raise Unfit("it failed in a way of its own")
+            raise Unfit("obstore failed in a way of its own")
         told = {"Code": failure.code or str(failure.status), "Message": failure.message}
         answer: Any = {"Error": told, "ResponseMetadata": {"HTTPStatusCode": failure.status}}
         return boto.ClientError(answer, _OPERATIONS.get(failure.method, "ListObjectsV2"))

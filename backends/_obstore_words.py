@@ -52,7 +52,7 @@ def _found(pattern: str, text: str) -> str:
 def plain(key: str) -> str:
     """Return *key* if obstore stores it under this very name. Raises Unfit if it would change or refuse it."""
     if any(part in ("", ".", "..") for part in key.split("/")) or _CONTROL.search(key):
-        raise Unfit("it would change or refuse names such as 'trail/' and 'a//b'")
+        raise Unfit("obstore would change or refuse names such as 'trail/' and 'a//b'")
     return key
 
 

@@ -32,7 +32,7 @@ def store(client: Any, bucket: str, where: Address, credentials: Callable[[], An
     be told to do as the client does.
     """
     if any(name.upper() in _OVERRULING for name in os.environ):
-        raise Unfit(f"it would follow {' and '.join(_OVERRULING)}, which boto3 does not")
+        raise Unfit(f"obstore would follow {' and '.join(_OVERRULING)}, which boto3 does not")
     seconds = f"{client.meta.config.read_timeout + more_seconds}s"
     options: ClientConfig = {"user_agent": where.user_agent, "timeout": seconds, "read_timeout": seconds}
     options.update(_connection(client, where.url))
@@ -59,7 +59,7 @@ def store(client: Any, bucket: str, where: Address, credentials: Callable[[], An
 def _connection(client: Any, url: str) -> ClientConfig:
     config = client.meta.config
     if config.client_cert or config.proxies_config:
-        raise Unfit("client_cert and proxies_config are boto3's alone")
+        raise Unfit("obstore has neither client_cert nor proxies_config")
     scheme = url.partition(":")[0]
     proxies = get_environ_proxies(url) if config.proxies is None else config.proxies
     proxy = proxies.get(scheme)

@@ -78,6 +78,8 @@ class Engine:
 
     def __init__(self, storage: RemoteSeam) -> None:
         self.storage = storage
+        #: What somebody who wants details should know of how the files were moved: sentences without credentials.
+        self.remarks: list[str] = []
 
     def remote_files(self, prefix: str = "", after: str = "") -> Iterator[RemoteFile]:
         """Iterate over what the remote has, as `RemoteSeam.remote_files` does."""

@@ -39,7 +39,10 @@ class AzureMirrorMixin(LocalMirrorMixin, AzureRepairs):
     secret_attributes: ClassVar[tuple[str, ...]] = ("account_key", "connection_string", "sas_token")
     connection_attributes: ClassVar[tuple[str, ...]] = ("_service_client", "_client", "_user_delegation_key")
     unavailable_errors: ClassVar[tuple[type[BaseException], ...]] = _azure.UNAVAILABLE
-    listing_tells_content: ClassVar[bool] = True
+    listing_tells_content: bool = True
+    listing_is_flat: bool = True
+    carries_headers: bool = True
+    writes_on_condition: bool = True
 
     def is_missing(self, error: BaseException) -> bool:
         """Whether *error* is a 404 for the blob; neither a refusal nor a missing container is."""

@@ -34,7 +34,10 @@ class GoogleCloudMirrorMixin(LocalMirrorMixin, GoogleCloudRepairs):
     secret_attributes: ClassVar[tuple[str, ...]] = ("credentials",)
     connection_attributes: ClassVar[tuple[str, ...]] = ("_client", "_bucket")
     unavailable_errors: ClassVar[tuple[type[BaseException], ...]] = _gcloud.UNAVAILABLE
-    listing_tells_content: ClassVar[bool] = True
+    listing_tells_content: bool = True
+    listing_is_flat: bool = True
+    carries_headers: bool = True
+    writes_on_condition: bool = True
 
     def is_missing(self, error: BaseException) -> bool:
         """Whether *error* is a 404 for the object; neither a refusal nor a missing bucket is."""

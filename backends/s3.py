@@ -30,8 +30,11 @@ class S3MirrorMixin(S3Objects):
         "access_key",
         "cloudfront_key",
     )
-    listing_tells_content: ClassVar[bool] = True
+    listing_tells_content: bool = True
     listing_is_sorted: ClassVar[bool] = True
+    listing_is_flat: bool = True
+    carries_headers: bool = True
+    writes_on_condition: bool = True
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()

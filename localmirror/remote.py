@@ -111,9 +111,15 @@ class RemoteSeam(Base):
     #: Attributes in which the remote keeps its clients: None in a pickle, and after a fork.
     connection_attributes: ClassVar[tuple[str, ...]] = ()
     #: Whether `remote_files` tells the MD5 or a lasting ETag of what `upload` has sent in one piece.
-    listing_tells_content: ClassVar[bool] = False
+    listing_tells_content: bool = False
     #: Whether `remote_files` goes by the order of names, and can begin in the middle.
     listing_is_sorted: ClassVar[bool] = False
+    #: Whether `remote_files` learns of a thousand files in one request, rather than file by file.
+    listing_is_flat: bool = False
+    #: Whether the remote keeps Cache-Control, Content-Type and Content-Encoding with a file.
+    carries_headers: bool = False
+    #: Whether `upload_manifest` leaves it to the remote to compare what it replaces with what was seen.
+    writes_on_condition: bool = False
 
     @classmethod
     def remote_class(cls) -> type:

@@ -21,11 +21,16 @@ from typing import cast
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape, unescape
 
-from tests.bench.proxy import CONTROL, Counts, kind_of
+from tests.bench.proxy import CONTROL, Counts, kind_of, run
 
 PAGE = 1000
 #: The release of ``scale.py`` is spread over this many directories.
 DIRECTORIES = 100
+
+
+def kind(number: int) -> str:
+    """Return the extension of the release's file of this number, in each of its directories."""
+    return {0: "css", 1: "svg"}.get(number % 10, "js")
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ def old(count: int) -> Foreign:
     def key(i: int) -> str:
         file, version = divmod(i, versions)
         directory, number = divmod(file, files)
-        return f"d{directory:03d}/f{number:05d}.{version:04x}{file & 0xFFFFFFFF:08x}.js"
+        return f"d{directory:03d}/f{number:05d}.{version:04x}{file:08x}.{kind(number)}"
 
     return Foreign(count, key)
 
@@ -272,10 +277,6 @@ def main() -> None:
     parser.add_argument("--latency-ms", type=float, default=0)
     options = parser.parse_args()
     bucket = Bucket(LAYOUTS[options.layout](options.foreign))
-    try:
-        from uvloop import run
-    except ImportError:
-        run = asyncio.run
     run(serve(options.port, bucket, options.latency_ms / 1000))
 
 

@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import importlib.util
 import json
 from collections import Counter, deque
-from typing import cast
+from collections.abc import Callable, Coroutine
+from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
 CONTROL = b"/__bench__/"
@@ -243,6 +245,15 @@ async def serve(port: int, wire: Wire) -> None:
         await server.serve_forever()
 
 
+def run(task: Coroutine[Any, Any, None]) -> None:
+    """Run *task* on uvloop's event loop, or Python's own where that is not installed."""
+    factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+    if importlib.util.find_spec("uvloop"):
+        factory = importlib.import_module("uvloop").new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(task)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--upstream", required=True, help="http://host:port of the server")
@@ -251,12 +262,6 @@ def main() -> None:
     options = parser.parse_args()
     url = urlsplit(options.upstream)
     wire = Wire(url.hostname or "127.0.0.1", url.port or 80, options.latency_ms / 1000)
-    try:
-        import uvloop
-    except ImportError:
-        run = asyncio.run
-    else:
-        run = uvloop.run
     run(serve(options.port, wire))
 
 

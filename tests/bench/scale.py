@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT))
 
 from tests.bench import machine  # noqa: E402
 from tests.bench.corpus import CACHE, Corpus, remove  # noqa: E402
-from tests.bench.endless import DIRECTORIES  # noqa: E402
+from tests.bench.endless import DIRECTORIES, kind  # noqa: E402
 from tests.bench.scenarios import deploy  # noqa: E402
 from tests.bench.servers import BUCKET, Controlled  # noqa: E402
 from tests.bench.variants import BY_NAME, SCENARIOS  # noqa: E402
@@ -92,16 +92,14 @@ def generated(files: int) -> Corpus:
 def _generate(root: Path, directory: int, number: int, files: int) -> None:
     chance = random.Random(f"{files} {directory} {number}")
     filler = "".join(f"{chance.getrandbits(64):016x}\n" for _ in range(chance.randrange(60, 180)))
-    kind = number % 10
-    if kind == 0:
-        name, text = "css", f".a {{ background: url(f{number + 1:05d}.svg) }}\n/*{filler}*/\n"
-    elif kind == 1:
-        name, text = "svg", f"<svg xmlns='http://www.w3.org/2000/svg'><desc>{filler}</desc></svg>\n"
-    else:
-        name, text = "js", f"console.log(`{filler}`);\n"
-    path = root / f"d{directory:03d}" / f"f{number:05d}.{name}"
+    contents = {
+        "css": f".a {{ background: url(f{number + 1:05d}.svg) }}\n/*{filler}*/\n",
+        "svg": f"<svg xmlns='http://www.w3.org/2000/svg'><desc>{filler}</desc></svg>\n",
+        "js": f"console.log(`{filler}`);\n",
+    }
+    path = root / f"d{directory:03d}" / f"f{number:05d}.{kind(number)}"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    path.write_text(contents[kind(number)])
 
 
 def measure(files: int, layout: str, foreign: int, latency_ms: float, scenarios: list[str]) -> Iterator[Cost]:

@@ -76,6 +76,7 @@ class Release:
                 "version": _VERSION,
                 "pinned": self.pinned_id,
                 "manifest": self.manifest_name if self.manifest is not None else None,
+                "manifest_md5": _md5(self.manifest),
                 "files": {f.name: [f.size, f.md5, f.immutable, f.original, f.stamp] for f in self.files.values()},
                 "earlier": sorted(self.earlier),
             }
@@ -83,13 +84,23 @@ class Release:
 
     @classmethod
     def from_staged(cls, data: bytes, manifest: bytes | None) -> Release:
-        """Return the release that `to_staged` wrote. Raises LocalMirrorError if it cannot be understood."""
+        """Return the release that `to_staged` wrote, with the *manifest* that was kept beside it.
+
+        Raises LocalMirrorError if it cannot be understood, or if the manifest is another release's.
+        """
         stored = _load(data, "The staged release")
-        files = {
-            name: ReleaseFile(name, size, md5, immutable, original, stamp)
-            for name, (size, md5, immutable, original, stamp) in stored["files"].items()
-        }
-        return cls(files, stored["manifest"], manifest, stored["pinned"], set(stored["earlier"]))
+        if stored["manifest_md5"] != _md5(manifest):
+            raise LocalMirrorError(
+                "The staged release and its manifest do not belong together, as if staging had been stopped in "
+                "between: run 'manage.py collectstatic' again."
+            )
+        return cls(_staged_files(stored), stored["manifest"], manifest, stored["pinned"], set(stored["earlier"]))
+
+    @classmethod
+    def without_manifest(cls, data: bytes) -> Release:
+        """Return what `to_staged` wrote of the files alone. Raises LocalMirrorError if it cannot be understood."""
+        stored = _load(data, "The staged release")
+        return cls(_staged_files(stored), earlier=set(stored["earlier"]))
 
     def to_record(self, public: Iterable[ReleaseFile]) -> bytes:
         """Return the record that a publish leaves on the remote: what became public, and when."""
@@ -129,6 +140,17 @@ class Record:
 def with_etag(file: ReleaseFile, etag: str | None) -> ReleaseFile:
     """Return *file* with the remote's word for it."""
     return replace(file, etag=etag) if etag else file
+
+
+def _staged_files(stored: dict[str, Any]) -> dict[str, ReleaseFile]:
+    return {
+        name: ReleaseFile(name, size, md5, immutable, original, stamp)
+        for name, (size, md5, immutable, original, stamp) in stored["files"].items()
+    }
+
+
+def _md5(data: bytes | None) -> str | None:
+    return None if data is None else hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
 def _dump(data: dict[str, Any]) -> bytes:

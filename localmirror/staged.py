@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from localmirror.index import stamp_of
 from localmirror.mirror import LocalMirrorMixin
-from localmirror.staging import STAGED, read_staged
+from localmirror.staging import STAGED, staged_before
 
 if TYPE_CHECKING:
     Base = LocalMirrorMixin
@@ -34,7 +34,7 @@ class StagedFirst(Base):
         version = None if status is None else (self.mirror.root, stamp_of(status))
         seen: tuple[object, Mapping[str, str]] | None = self.__dict__.get("_localmirror_staged")
         if seen is None or seen[0] != version:
-            release = read_staged(self.mirror)
+            release = staged_before(self.mirror)
             stamps = {file.name: file.stamp for file in release.files.values()} if release else {}
             seen = self.__dict__["_localmirror_staged"] = (version, stamps)
         return seen[1]

@@ -148,6 +148,8 @@ class MirrorDirectory:
         try:
             os.replace(spool.path, path)
         except IsADirectoryError:
+            if _holds_anything(path):
+                raise
             # What deleted files have left behind is no obstacle: object stores know no directories.
             for directory, _, _ in os.walk(path, topdown=False):
                 os.rmdir(directory)
@@ -193,8 +195,8 @@ class MirrorDirectory:
                 raise NotADirectoryError(errno.ENOTDIR, "The mirror has a file of that name", directory) from None
 
     def delete(self, name: str) -> None:
-        """Remove *name*; a missing file is no error."""
-        with suppress(FileNotFoundError, NotADirectoryError):
+        """Remove the file *name*; a missing one is no error."""
+        with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
             os.unlink(self.path(name))
 
     def listdir(self, name: str) -> tuple[list[str], list[str]]:

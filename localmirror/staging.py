@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import threading
 import time
@@ -16,7 +17,7 @@ from django.core.files.base import ContentFile, File
 from localmirror.content import CHUNK_SIZE, byte_chunks
 from localmirror.exceptions import LocalMirrorError
 from localmirror.index import stamp_of
-from localmirror.local import MirrorDirectory
+from localmirror.local import MirrorDirectory, Spool
 from localmirror.manifest import pinned_name
 from localmirror.names import (
     HASH_PART,
@@ -32,6 +33,8 @@ from localmirror.sources import KnownSource, Source, source_of
 
 if TYPE_CHECKING:
     from localmirror.roles import StaticMirrorMixin
+
+logger = logging.getLogger("localmirror")
 
 STAGED = "staged.json"
 STAGED_MANIFEST = "staged-manifest"
@@ -61,7 +64,7 @@ class Staging:
         self.held: dict[str, bytes] = {}
         self._started = time.time()
         self._lock = threading.Lock()
-        self._before = read_staged(self.mirror)
+        self._before = staged_before(self.mirror)
         self._files: dict[str, ReleaseFile] = {}
         self._deleted: set[str] = set()
         self._found: set[str] = set()
@@ -87,13 +90,23 @@ class Staging:
                 for chunk in byte_chunks(content):
                     digests.update(chunk)
                     spool.file.write(chunk)
-                self.mirror.place(spool, name)
+                self._place(spool, name)
             self._note(name, digests)
         with self._lock:
             self._deleted.discard(name)
             if self._snapshot is not None:
                 self._produced.add(name)
         return name
+
+    def _place(self, spool: Spool, name: str) -> None:
+        try:
+            self.mirror.place(spool, name)
+        except (NotADirectoryError, IsADirectoryError):
+            # A directory has become a file since an earlier release, or a file a directory.
+            for other in set(self.names_staged_before()) - self._found:
+                if f"{name}/".startswith(f"{other}/") or f"{other}/".startswith(f"{name}/"):
+                    self.mirror.delete(other)
+            self.mirror.place(spool, name)
 
     def _linked(self, name: str, source: Source | None) -> bool:
         """Give the mirror's copy of a collected file a second name, where only the name is new."""
@@ -316,6 +329,16 @@ def place_manifest(mirror: MirrorDirectory, release: Release) -> None:
 
 
 def read_staged(mirror: MirrorDirectory) -> Release | None:
-    """Return the release that was staged last in *mirror*, or None."""
+    """Return the release that was staged last in *mirror*, or None. Raises LocalMirrorError if it is no whole one."""
     data = mirror.read_state(STAGED)
     return Release.from_staged(data, mirror.read_state(STAGED_MANIFEST)) if data is not None else None
+
+
+def staged_before(mirror: MirrorDirectory) -> Release | None:
+    """Return the files that were staged last in *mirror*, or None; also if that cannot be read, with a warning."""
+    data = mirror.read_state(STAGED)
+    try:
+        return Release.without_manifest(data) if data is not None else None
+    except LocalMirrorError as error:
+        logger.warning("Ignoring what was staged before in the mirror %s: %s", mirror.root, error)
+        return None

@@ -118,6 +118,8 @@ def _dry_run_sentence(written: dict[str, Any], rows: list[Result]) -> str:
 
 def _failure_sentence(publish: Publish, written: dict[str, Any]) -> str:
     what = "Interrupted: " if publish.interrupted else ""
+    if not written["failed"]:
+        return f"{what}all files are in {publish.storage.describe_remote()}; run it again to make the release live."
     return (
         f"{what}{len(written['failed'])} of {_files(len(publish.public))} could not be uploaded to "
         f"{publish.storage.describe_remote()}. What was live stays live; run it again to upload what is missing."

@@ -71,6 +71,8 @@ class Command(collectstatic.Command):
                 return self._deploy(started, options)
         except LocalMirrorError as error:
             raise CommandError(str(error)) from error
+        except KeyboardInterrupt:
+            raise CommandError("Interrupted while staging. What was live stays live.", returncode=130) from None
 
     def _deploy(self, started: float, options: dict[str, Any]) -> str | None:
         if options["stage"]:
@@ -121,7 +123,7 @@ class Command(collectstatic.Command):
         if not isinstance(self.storage, StaticMirrorMixin):
             return super().collect()
         storage = self.storage
-        with offline(), storage.staging(lock=not self.dry_run) as staging:
+        with offline(), _failing_clearly(storage), storage.staging(lock=not self.dry_run) as staging:
             self.staging = staging
             if self.uploads is not None:
                 self.uploads.begin()
@@ -191,6 +193,19 @@ class _WatchedStorage:
                 if output and not isinstance(processed, Exception):
                     self._staging.produced(original, output)
                 yield original, output, processed
+
+
+@contextmanager
+def _failing_clearly(storage: StaticMirrorMixin) -> Iterator[None]:
+    """Say in one sentence what kept files from being staged: a full disk, missing rights, a name that cannot be."""
+    try:
+        yield
+    except LocalMirrorError:
+        raise
+    except OSError as error:
+        raise CommandError(
+            f"Staging in the mirror {storage.mirror.root} failed: {error}. What was live stays live."
+        ) from error
 
 
 @contextmanager

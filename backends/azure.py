@@ -14,6 +14,7 @@ from django.core.files.base import File
 from localmirror.backends._extras import needs_extra
 from localmirror.content import CHUNK_SIZE
 from localmirror.exceptions import ReleaseConflictError
+from localmirror.hashing import CachedFilesMixin
 from localmirror.mirror import LocalMirrorMixin
 from localmirror.names import redact
 from localmirror.remote import Headers, RemoteFile, Uploaded
@@ -28,8 +29,7 @@ with needs_extra("azure"):
     from localmirror.backends import _azure
     from localmirror.backends._azure import AzureRepairs, AzureStaticStorage
 
-# Azure's own limit: https://learn.microsoft.com/rest/api/storageservices/blob-batch
-_BATCH = 256
+_BATCH = 256  # https://learn.microsoft.com/rest/api/storageservices/blob-batch
 
 
 class AzureMirrorMixin(LocalMirrorMixin, AzureRepairs):
@@ -140,6 +140,10 @@ class MirroredAzureStaticStorage(StaticMirrorMixin, AzureMirrorMixin, AzureStati
 
 class MirroredAzureManifestStaticStorage(ManifestFilesMixin, MirroredAzureStaticStorage):  # type: ignore[misc]
     """Static files on Azure under hashed names that a manifest lists, with a mirror."""
+
+
+class MirroredAzureCachedStaticStorage(CachedFilesMixin, MirroredAzureStaticStorage):
+    """The same with the hashed names in Django's cache."""
 
 
 class MirroredAzureCompressorStorage(CompressorMirrorMixin, AzureMirrorMixin, AzureStaticStorage):  # type: ignore[misc]

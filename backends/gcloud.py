@@ -11,6 +11,7 @@ from django.core.files.base import File
 
 from localmirror.backends._extras import needs_extra
 from localmirror.exceptions import ReleaseConflictError
+from localmirror.hashing import CachedFilesMixin
 from localmirror.mirror import LocalMirrorMixin
 from localmirror.names import redact, sibling_of
 from localmirror.remote import Headers, RemoteFile, Uploaded
@@ -139,6 +140,10 @@ class MirroredGoogleCloudStaticStorage(StaticMirrorMixin, GoogleCloudMirrorMixin
 
 class MirroredGoogleCloudManifestStaticStorage(ManifestFilesMixin, MirroredGoogleCloudStaticStorage):  # type: ignore[misc]
     """Static files on Google Cloud Storage under hashed names that a manifest lists, with a mirror."""
+
+
+class MirroredGoogleCloudCachedStaticStorage(CachedFilesMixin, MirroredGoogleCloudStaticStorage):
+    """The same with the hashed names in Django's cache."""
 
 
 class MirroredGoogleCloudCompressorStorage(CompressorMirrorMixin, GoogleCloudMirrorMixin, GoogleCloudStaticStorage):

@@ -12,6 +12,7 @@ from django.core.files.base import File
 
 from localmirror.backends._engines import fitting_engine
 from localmirror.backends._extras import needs_extra
+from localmirror.hashing import CachedFilesMixin
 from localmirror.remote import Engine, Headers, RemoteFile
 from localmirror.roles import CompressorMirrorMixin, StaticMirrorMixin
 
@@ -101,6 +102,10 @@ class MirroredS3StaticStorage(StaticMirrorMixin, S3MirrorMixin, S3StaticStorage)
 
 class MirroredS3ManifestStaticStorage(ManifestFilesMixin, MirroredS3StaticStorage):
     """Static files on S3 under hashed names that a manifest lists, with a mirror."""
+
+
+class MirroredS3CachedStaticStorage(CachedFilesMixin, MirroredS3StaticStorage):
+    """The same with the hashed names in Django's cache."""
 
 
 class MirroredS3CompressorStorage(CompressorMirrorMixin, S3MirrorMixin, S3StaticStorage):

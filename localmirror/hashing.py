@@ -1,9 +1,22 @@
-"""How hashing, role, mirror and remote stack: the order of the MRO, checked when a class is created."""
+"""Hashing mixins, and how hashing, role, mirror and remote stack: the MRO, checked when a class is created."""
 
 from __future__ import annotations
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import FileSystemStorage, Storage
+
+from localmirror.cached import CachedFilesMixin, CachedStaticFilesStorage
+from localmirror.precompressed import PrecompressedFilesMixin
+
+__all__ = [
+    "CachedFilesMixin",
+    "CachedStaticFilesStorage",
+    "PrecompressedFilesMixin",
+    "check_mro",
+    "check_role",
+    "is_role",
+    "is_storage",
+]
 
 ORDER = (
     "hashing, role, mirror, remote, as in "

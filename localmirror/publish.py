@@ -129,6 +129,9 @@ class Publish:
         self._close_engine()
         if self.succeeded:
             self._remember()
+            tell = getattr(self.storage, "release_went_live", None)
+            if tell is not None:
+                tell(release)
             signals.release_published.send(type(self.storage), storage=self.storage, release=release)
 
     def _publish(self) -> Iterator[Result]:

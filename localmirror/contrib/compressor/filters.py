@@ -105,7 +105,7 @@ class References:
 
     def _is_rooted(self, path: str) -> bool:
         """Whether *path* may as well be meant for another server: a bucket's root has all there is below ``/``."""
-        return not any(path.startswith(start) for start in self._starts if start != "/")
+        return path.startswith("/") and not any(path.startswith(start) for start in self._starts if start != "/")
 
     @cached_property
     def _bases(self) -> set[str]:

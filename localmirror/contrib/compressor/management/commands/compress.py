@@ -61,7 +61,8 @@ class Command(compress.Command):
         self.engines_left -= 1
         if self.staged is not None and not self.engines_left:
             self._publish(self.staged)
-        return manifest, count, results
+        # Threads fill it in any order; the same blocks are to make the same bytes on each run and on every host.
+        return dict(sorted(manifest.items())), count, results
 
     def _compress_template(
         self, offline_manifest: Any, nodes: Any, parser: Any, template: Any, errors: list[CommandError]

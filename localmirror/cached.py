@@ -1,0 +1,142 @@
+"""Hashed names in Django's cache instead of a manifest that is read when a process starts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.contrib.staticfiles.storage import ManifestFilesMixin, StaticFilesStorage
+from django.core.cache import BaseCache, caches
+
+if TYPE_CHECKING:
+    from localmirror.release import Release
+
+_ALIAS = "staticfiles"
+_DEFAULT_MAX_AGE = 60
+
+# Names of releases that nobody asks for any more leave the cache after a while.
+_KEEP_SECONDS = 7 * 24 * 3600
+
+
+class CachedNames(Mapping[str, str]):
+    """The names of the live release, or of the pinned one, by original name, as the cache knows them.
+
+    The cache holds each name under the digest of the manifest that gives it, and for ``mirror_max_age`` seconds which
+    digest is the live one. What it lacks is read from the manifest, once; no file is ever hashed for it.
+    """
+
+    def __init__(self, storage: CachedFilesMixin) -> None:
+        self._storage = storage
+        # What this process has read, so that a cache that forgets (locmem keeps 300 entries) costs no more requests.
+        self._read_before: tuple[str, dict[str, str]] = ("", {})
+
+    @property
+    def _cache(self) -> BaseCache:
+        return caches[_ALIAS if _ALIAS in settings.CACHES else "default"]
+
+    def _key(self, *parts: str) -> str:
+        digest = hashlib.sha256("\0".join((_identity(self._storage), *parts)).encode("utf-8", "surrogatepass"))
+        return f"localmirror:{digest.hexdigest()[:40]}"
+
+    def _live_key(self, release: str | None) -> str:
+        return self._key("live", release or "")
+
+    def __getitem__(self, name: str) -> str:
+        cache = self._cache
+        live = cache.get(self._live_key(getattr(self._storage, "mirror_release", None)))
+        found: Any = cache.get(self._key(live, name)) if live else None
+        if found is not None:
+            return str(found)
+        digest, names = self._read_before
+        return (names if live and live == digest else self._read())[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read())
+
+    def __len__(self) -> int:
+        return len(self._read())
+
+    def _read(self) -> dict[str, str]:
+        manifest = self._storage.read_manifest()
+        if manifest is None:
+            return {}
+        return self.remember(manifest, getattr(self._storage, "mirror_release", None))
+
+    def remember(self, manifest: str, *releases: str | None) -> dict[str, str]:
+        """Put the names that *manifest* gives into the cache, then that they are those of *releases*; return them.
+
+        None among *releases* is the live release, whichever it is.
+        """
+        names: dict[str, str] = json.loads(manifest)["paths"]
+        digest = hashlib.sha256(manifest.encode()).hexdigest()[:16]
+        self._read_before = (digest, names)
+        self._cache.set_many({self._key(digest, name): hashed for name, hashed in names.items()}, _KEEP_SECONDS)
+        for release in releases:
+            max_age = getattr(self._storage, "mirror_max_age", _DEFAULT_MAX_AGE)
+            self._cache.set(self._live_key(release), digest, max_age)
+        return names
+
+
+class CachedFilesMixin(ManifestFilesMixin):
+    """Hashing whose names are kept in the cache ``staticfiles``, or else ``default``.
+
+    Nothing is read when a process starts, and a release that goes live is seen by running processes: at once where
+    they share the cache with the one that published, otherwise after ``mirror_max_age`` seconds. Behind the cache
+    stands the manifest, so a name that is not public is never served, nor is a file hashed to guess one: without
+    ``manifest_strict`` a name that the manifest lacks stays as it is.
+    """
+
+    hashed_files: Any
+
+    def load_manifest(self) -> Any:
+        """Return the names as the cache knows them, without asking anybody yet."""
+        return CachedNames(self), ""
+
+    def post_process(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        """Hash as usual; afterwards the names are those of the live release again, which this one may not be yet."""
+        try:
+            yield from super().post_process(*args, **kwargs)
+        finally:
+            self.hashed_files = CachedNames(self)
+
+    def save_manifest(self) -> None:
+        """Save the manifest, and tell the cache unless a release is only being staged."""
+        super().save_manifest()
+        if not getattr(self, "is_staging", False):
+            manifest = self.read_manifest()
+            if manifest is not None:
+                CachedNames(self).remember(manifest, None)
+
+    def release_went_live(self, release: Release) -> None:
+        """Tell the cache the names of the release that has just become public."""
+        if release.manifest is not None:
+            CachedNames(self).remember(release.manifest.decode(), None, release.pinned_id)
+
+    def stored_name(self, name: str) -> str:
+        """Return the hashed name of *name*. Raises ValueError if ``manifest_strict`` and there is none."""
+        try:
+            return str(super().stored_name(name))
+        except _NotInManifest:
+            return name
+
+    def hashed_name(self, name: str, content: Any = None, filename: str | None = None) -> str:
+        """Return *name* with the digest of *content*; never of a file that merely happens to be in the mirror."""
+        if content is None and filename is None and isinstance(self.hashed_files, CachedNames):
+            raise _NotInManifest(name)
+        return str(super().hashed_name(name, content, filename))
+
+
+class _NotInManifest(Exception):
+    """A name without a manifest entry was asked for, outside of post-processing."""
+
+
+class CachedStaticFilesStorage(CachedFilesMixin, StaticFilesStorage):  # type: ignore[misc]
+    """Django's own static files storage, without a mirror, with hashed names in the cache."""
+
+
+def _identity(storage: Any) -> str:
+    identity = getattr(storage, "remote_identity", None)
+    return str(identity()) if identity else f"{storage.location}\0{storage.base_url}"

@@ -22,6 +22,7 @@ from google.auth import exceptions as auth
 from google.cloud.storage.exceptions import InvalidResponse
 from google.cloud.storage.retry import DEFAULT_RETRY
 from storages.backends.gcloud import GoogleCloudStorage
+from storages.utils import clean_name
 
 from localmirror.backends._http import widen_pool
 from localmirror.content import CHUNK_SIZE, byte_chunks
@@ -119,20 +120,19 @@ class GoogleCloudRepairs(_Base):
         directories, files = super().listdir(name)
         return directories, [file for file in files if file]
 
-    def url(self, name: str, parameters: dict[str, Any] | None = None) -> str:  # type: ignore[override]
-        """Return the URL of *name*; one that is not signed needs neither credentials nor a client."""
-        key = self._normalize_name(name)
-        if self.querystring_auth and self.stored_as(key)["acl"] != "publicRead":
-            return super().url(name, parameters)  # type: ignore[call-arg]
-        base = self.custom_endpoint or f"{self.endpoint_url}/{self.bucket_name}"
-        return f"{base}/{quote(key, safe='/~')}"
-
 
 class GoogleCloudStaticStorage(GoogleCloudStorage):
     """GoogleCloudStorage with names that overwrite, and URLs that are the same each time."""
 
     querystring_auth = False
     file_overwrite = True
+
+    def url(self, name: str | None, parameters: dict[str, Any] | None = None) -> str:
+        """Return the URL of *name*; one that is not signed needs neither credentials nor a client."""
+        if self.querystring_auth:
+            return str(super().url(name, parameters))
+        base = self.custom_endpoint or f"{self.endpoint_url}/{self.bucket_name}"
+        return f"{base}/{quote(self._normalize_name(clean_name(name)), safe='/~')}"
 
 
 def root_cause(error: BaseException) -> BaseException:

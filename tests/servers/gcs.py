@@ -1,8 +1,8 @@
 """Google Cloud Storage by gcp-storage-emulator, mended where it differs from the service.
 
 What is mended, as of its version 2026.7.19: links to the content are percent-encoded and keep to the host
-that was asked; answers with content carry Cache-Control and Content-Encoding, and gzipped content is unpacked
-for clients that do not accept gzip; listings come in pages; ``ifGenerationMatch`` is obeyed; requests are
+that was asked; answers with content carry Cache-Control, Content-Encoding and the generation, and gzipped content
+is unpacked for clients that do not accept gzip; listings come in pages; ``ifGenerationMatch`` is obeyed; requests are
 answered in threads, and bodies are read exactly.
 """
 
@@ -179,6 +179,7 @@ def _download(original: Any, request: Any, response: Any, storage: Any, *args: A
     if response.status not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
         return
     stored = storage.get_file_obj(request.params["bucket_name"], request.params["object_id"])
+    response["X-Goog-Generation"] = stored["generation"]
     if stored.get("cacheControl"):
         response["Cache-Control"] = stored["cacheControl"]
     encoding = stored.get("contentEncoding")

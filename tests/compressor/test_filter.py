@@ -196,3 +196,12 @@ def test_another_hashing_storage(convert: Convert) -> None:
     backend = "django_manifeststaticfiles_enhanced.storage.EnhancedManifestStaticFilesStorage"
     case = ("css/app.css", "a{b:url(../fonts/f.eot?#iefix)}")
     assert convert(case, backend=backend) == [f"a{{b:url({CDN}fonts/f.cccccccccccc.eot?#iefix)}}"]
+
+
+def test_names_from_the_cache(convert: Convert) -> None:
+    cases = [
+        ("css/app.css", "a{b:url(../img/a.png)}"),
+        ("css/app.aaaaaaaaaaaa.css", "a{b:url(../img/a.111111111111.png)}"),
+    ]
+    results = convert(*cases, backend="localmirror.cached.CachedStaticFilesStorage")
+    assert results == [f"a{{b:url({CDN}img/a.111111111111.png)}}"] * 2

@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 from compressor.exceptions import FilterError
 from compressor.filters import FilterBase
 from django.conf import STATICFILES_STORAGE_ALIAS, settings
-from django.contrib.staticfiles.storage import HashedFilesMixin, ManifestFilesMixin
+from django.contrib.staticfiles.storage import HashedFilesMixin
 from django.core.files.storage import storages
 from django.utils.functional import cached_property
 
@@ -134,25 +134,21 @@ class References:
         return self.sheet is not None and self._is_hashed(self.sheet)
 
     def _listed(self, name: str) -> str | None:
-        storage = self.storage
-        if isinstance(storage, ManifestFilesMixin):
-            # Not stored_name, which hashes the local file where it is not strict: a rewritten one has another name.
-            listed: str | None = storage.hashed_files.get(storage.hash_key(name))
-            return listed
-        try:
-            return str(storage.stored_name(quote(name)))
-        except ValueError:
-            return None
+        # Not stored_name, which hashes the local file where it is not strict: a rewritten one has another name.
+        listed: str | None = self.storage.hashed_files.get(self.storage.hash_key(name))
+        return listed
 
     def _is_hashed(self, name: str) -> bool:
-        if isinstance(self.storage, ManifestFilesMixin):
+        if self._hashed_names is not None:
             return name in self._hashed_names
         plain = plain_name(name)
         return plain != name and self._listed(plain) == name
 
     @cached_property
-    def _hashed_names(self) -> frozenset[str]:
-        return frozenset(self.storage.hashed_files.values())
+    def _hashed_names(self) -> frozenset[str] | None:
+        """All hashed names, None where listing them would mean to read them from elsewhere."""
+        hashed_files = self.storage.hashed_files
+        return frozenset(hashed_files.values()) if isinstance(hashed_files, dict) else None
 
     def _address(self, name: str) -> str:
         storage = self.storage

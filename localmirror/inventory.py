@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
 
-from localmirror.names import is_reserved, plain_name
+from localmirror.names import is_reserved
 from localmirror.remote import RemoteFile
+
+# What may stand before a digest in a name.
+_SEPARATOR = re.compile(r"[.\-_~@]")
 
 # How many names are kept while it is not known yet which can matter; the listing waits then.
 _UNSORTED_LIMIT = 50_000
@@ -22,7 +26,7 @@ class Inventory:
     def __init__(self, list_files: Callable[[], Iterator[RemoteFile]]) -> None:
         self._list_files = list_files
         self._files: dict[str, RemoteFile] = {}
-        self._originals: frozenset[str] | None = None
+        self._stems: frozenset[str] | None = None
         self._narrowed = threading.Event()
         self._done = threading.Event()
         self._cancelled = False
@@ -44,20 +48,19 @@ class Inventory:
             self._done.set()
 
     def _take(self, file: RemoteFile) -> None:
-        if self._originals is None and len(self._files) >= _UNSORTED_LIMIT:
+        if self._stems is None and len(self._files) >= _UNSORTED_LIMIT:
             self._narrowed.wait()
-        if self._originals is None or self._may_matter(file.name):
+        if self._may_matter(file.name):
             self._files[file.name] = file
 
     def narrow(self, originals: Iterable[str]) -> None:
         """Tell the names that a file of the release can come from: itself, hashed, or compressed. Once only."""
-        if self._originals is None:
-            self._originals = frozenset(originals)
+        if self._stems is None:
+            self._stems = frozenset(map(_stem, originals))
         self._narrowed.set()
 
     def _may_matter(self, name: str) -> bool:
-        originals = self._originals
-        return originals is None or name in originals or plain_name(name) in originals or is_reserved(name)
+        return self._stems is None or _stem(name) in self._stems or is_reserved(name)
 
     def speaks_of(self, name: str) -> bool:
         """Whether *name* would have been kept had the remote listed it."""
@@ -79,3 +82,9 @@ class Inventory:
         if self._error is not None:
             raise self._error
         return self._files
+
+
+def _stem(name: str) -> str:
+    """Return what *name* has in common with its hashed and compressed forms, however a hashing mixin spells them."""
+    directory, _, base = name.rpartition("/")
+    return f"{directory}/{_SEPARATOR.split(base.lstrip('.'), maxsplit=1)[0]}"

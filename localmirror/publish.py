@@ -17,7 +17,7 @@ from localmirror.exceptions import ChangedSinceStagedError, PublishError
 from localmirror.index import Entry
 from localmirror.inventory import Inventory
 from localmirror.live import go_live
-from localmirror.names import RESERVED, digests_of_stream
+from localmirror.names import RESERVED, digests_of_stream, sibling_of
 from localmirror.release import Record, Release, ReleaseFile, with_etag
 from localmirror.remote import Engine, RemoteFile, Uploaded, renamed_error
 from localmirror.transfer import Outcome, Transfers
@@ -85,8 +85,12 @@ class Publish:
         self._inventory.narrow({*originals, *known, *filter(None, [getattr(self.storage, "manifest_name", None)])})
 
     def offer(self, file: ReleaseFile) -> None:
-        """Send *file* now if the remote lacks its name, which no page can know then; else it waits."""
-        self._offered.append(file)
+        """Send *file* now if the remote lacks its name, which no page can know then; else it waits.
+
+        So does what looks like a compressed sibling: how it is served depends on whether the release has its file.
+        """
+        if sibling_of(file.name) is None:
+            self._offered.append(file)
         if self._inventory.is_complete:
             self._send_offered()
 
@@ -98,7 +102,8 @@ class Publish:
             return
         offered, self._offered = self._offered, []
         for file in offered:
-            if file.name not in self.remote and not self._transfers.has(file):
+            lacking = self._inventory.speaks_of(file.name) and file.name not in self.remote
+            if lacking and not self._transfers.has(file):
                 self._transfers.submit(file)
 
     def abandon(self) -> None:

@@ -16,6 +16,7 @@ import contextlib
 import hashlib
 import itertools
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ from django.utils.module_loading import import_string
 
 from .servers import Server, require, shared
 from .servers.azurite import ACCOUNT, KEY, Azurite
-from .servers.ftp import Ftp
+from .servers.ftp import PASSWORD, Ftp
 from .servers.gcs import Gcs
 from .servers.moto import Moto
 from .servers.rclone_s3 import RcloneS3
@@ -196,6 +197,20 @@ class Rig:
         """Return everything that is in the bucket."""
         return {name: self.raw_get(name) for name in self.raw_list()}
 
+    @contextlib.contextmanager
+    def refusing(self, name: str) -> Iterator[None]:
+        """Refuse to store the full key ``name`` within the block: at once, and however often it is tried."""
+        rule = self.wire.fail(self.fault_status, operation="upload", name=f"^{re.escape(name)}$")
+        try:
+            yield
+        finally:
+            rule.times = 0
+
+    @property
+    def secrets(self) -> list[str]:
+        """What no message may show."""
+        return []
+
 
 class S3Rig(Rig):
     """What both S3 servers have in common."""
@@ -245,6 +260,10 @@ class S3Rig(Rig):
             if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
                 raise
             raise FileNotFoundError(name) from error
+
+    @property
+    def secrets(self) -> list[str]:
+        return [str(self.server.credentials["aws_secret_access_key"])]
 
     def raw_get(self, name: str) -> bytes:
         with self._missing(name):
@@ -309,6 +328,10 @@ class AzureRig(Rig):
         }
 
     @property
+    def secrets(self) -> list[str]:
+        return [KEY]
+
+    @property
     def client(self) -> Any:
         """The SDK's client of the container, at the server itself."""
         if not hasattr(self, "_service"):
@@ -336,7 +359,7 @@ class AzureRig(Rig):
 
     def raw_get(self, name: str) -> bytes:
         with self._missing(name):
-            return bytes(self.client.download_blob(name).readall())
+            return bytes(self.client.download_blob(name, decompress=False).readall())
 
     def raw_put(self, name: str, content: bytes, **headers: str) -> None:
         from azure.storage.blob import ContentSettings
@@ -488,6 +511,16 @@ class _Directory(Rig):
         return Head(size=len(content), md5=hashlib.md5(content).hexdigest())
 
 
+    @contextlib.contextmanager
+    def refusing(self, name: str) -> Iterator[None]:
+        obstacle = self.root / name
+        obstacle.mkdir(parents=True)
+        try:
+            yield
+        finally:
+            obstacle.rmdir()
+
+
 class _LibCloud(Rig):
     """libcloud's provider comes from LIBCLOUD_PROVIDERS, as django-storages has it."""
 
@@ -620,6 +653,10 @@ class GenericFtpRig(_Generic, _Directory):
     def root(self) -> Path:
         return Path(self.server.root, self.bucket)
 
+    @property
+    def secrets(self) -> list[str]:
+        return [PASSWORD]
+
     def options(self, role: str = "media", **options: Any) -> dict[str, Any]:
         return {
             # Not ``allow_overwrite``: with it, FTPStorage takes every file for missing and deletes none.
@@ -690,6 +727,14 @@ class GenericMemoryRig(_Generic):
     def raw_head(self, name: str) -> Head:
         content = self.raw_get(name)
         return Head(size=len(content), md5=hashlib.md5(content).hexdigest())
+
+    @contextlib.contextmanager
+    def refusing(self, name: str) -> Iterator[None]:
+        self.raw_put(f"{name}/obstacle", b"")
+        try:
+            yield
+        finally:
+            self._storage.delete(name)
 
 
 S3_RIGS: list[type[Rig]] = [S3MotoRig, S3RcloneRig]

@@ -167,7 +167,8 @@ class RemoteSeam(Base):
 
     def is_missing(self, error: BaseException) -> bool:
         """Whether *error* says that the file does not exist, and nothing else."""
-        return isinstance(error, (FileNotFoundError, *self.missing_errors))
+        # What lies below a file does not exist either.
+        return isinstance(error, (FileNotFoundError, NotADirectoryError, *self.missing_errors))
 
     def is_unavailable(self, error: BaseException) -> bool:
         """Whether *error* says that the remote cannot be reached at the moment."""
@@ -196,7 +197,7 @@ class RemoteSeam(Base):
         try:
             directories, files = super().listdir(prefix.rstrip("/"))
         except Exception as error:
-            if self.is_missing(error) or isinstance(error, NotADirectoryError):
+            if self.is_missing(error):
                 return
             raise
         base = prefix.rstrip("/")

@@ -14,7 +14,7 @@ import io
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 from unittest import mock
@@ -67,10 +67,10 @@ class Corpus:
         self.directory = directory
 
     @classmethod
-    def make(cls, directory: Path, *, more: int = 0) -> Self:
-        """Write ``FILES`` into a directory, and ``more`` small files below ``more/``."""
+    def make(cls, directory: Path, *, files: Mapping[str, bytes] = FILES, more: int = 0) -> Self:
+        """Write ``files`` into a directory, and ``more`` small files below ``more/``."""
         corpus = cls(directory)
-        for name, content in FILES.items():
+        for name, content in files.items():
             corpus.write(name, content)
         for number in range(more):
             corpus.write(f"more/{number:05}.txt", f"file {number}\n".encode())
@@ -155,12 +155,13 @@ class Project:
         *,
         role: str = "manifest",
         settings: dict[str, Any] | None = None,
+        files: Mapping[str, bytes] = FILES,
         more: int = 0,
         **options: Any,
     ) -> Self:
         """Return a project below ``directory`` with the corpus as static files and the rig as their remote.
 
-        ``options`` go to the storage, ``settings`` over those of the project, ``more`` to the corpus.
+        ``options`` go to the storage, ``settings`` over those of the project, ``files`` and ``more`` to the corpus.
         """
         home = directory / "project"
         storages = {
@@ -168,7 +169,7 @@ class Project:
             "staticfiles": rig.settings_for(role, **options),
         }
         words = {"STORAGES": storages, "STATIC_ROOT": str(rig.mirror), **rig.settings, **(settings or {})}
-        Corpus.make(home / "static", more=more)
+        Corpus.make(home / "static", files=files, more=more)
         return cls(home, words, environment=rig.environment, prelude=rig.prelude)
 
     @property

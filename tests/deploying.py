@@ -74,9 +74,10 @@ def succeeded(deployment: Deployment) -> Deployment:
     return deployment
 
 
-def mirrored(rig: Rig) -> dict[str, bytes]:
-    """Return all files of the mirror with their bytes, localmirror's own left out."""
-    found = {path.relative_to(rig.mirror).as_posix(): path for path in rig.mirror.rglob("*") if path.is_file()}
+def mirrored(rig: Rig, directory: Path | None = None) -> dict[str, bytes]:
+    """Return all files of the mirror, or of another one, with their bytes, localmirror's own left out."""
+    root = directory or rig.mirror
+    found = {path.relative_to(root).as_posix(): path for path in root.rglob("*") if path.is_file()}
     return {name: path.read_bytes() for name, path in found.items() if not name.startswith(".localmirror/")}
 
 

@@ -84,6 +84,10 @@ class Publish:
         known = self.storage.index.published().keys()
         self._inventory.narrow({*originals, *known, *filter(None, [getattr(self.storage, "manifest_name", None)])})
 
+    def wants(self, name: str) -> bool:
+        """Whether offering *name* may be of use: whether it is not known yet that the remote has it."""
+        return not self._inventory.is_complete or name not in self.remote
+
     def offer(self, file: ReleaseFile) -> None:
         """Send *file* now if the remote lacks its name, which no page can know then; else it waits.
 
@@ -143,7 +147,7 @@ class Publish:
         self._list()
         current = [f for f in self.public.values() if not self._transfers.has(f) and self._is_current(f)]
         for file in current:
-            self.public[file.name] = with_etag(file, self.remote[file.name].etag)
+            self.public[file.name] = with_etag(file, self.remote[file.name].fingerprint)
             yield Result(file.name, "current", file.size)
         told = {file.name for file in current}
         pending = [file for file in self.public.values() if file.name not in told]
@@ -186,11 +190,11 @@ class Publish:
         there = self.remote.get(file.name)
         if there is None or self.everything:
             return False
-        encodes = self.storage.encodes(file.name)
-        if not encodes and there.size != file.size:
-            return False
-        if not encodes and (file.immutable or there.md5 == file.md5):
+        if there.size == file.size and there.md5 == file.md5:
             return True
+        encodes = self.storage.encodes(file.name)
+        if not encodes and (there.size != file.size or file.immutable):
+            return there.size == file.size
         if there.fingerprint and self._noted_etags().get(file.name) == (file.md5, there.fingerprint):
             return True
         if not encodes or there.md5 is None:

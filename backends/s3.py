@@ -64,7 +64,7 @@ class S3MirrorMixin(S3Objects):
         """Delete *names*, 1,000 in a request."""
         keys = [{"Key": self._normalize_name(name)} for name in names]
         for start in range(0, len(keys), 1000):
-            answer = self.client.delete_objects(
+            answer = self._client.delete_objects(
                 Bucket=self.bucket_name, Delete={"Objects": keys[start : start + 1000], "Quiet": True}
             )
             for error in answer.get("Errors", ()):

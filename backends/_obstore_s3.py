@@ -34,6 +34,10 @@ _WORDS = {
 _VALUE = re.compile(r"(?!.*  )[!-~](?:[ -~]*[!-~])?")
 # Answers after which botocore looks for the bucket in another region and asks again.
 _ELSEWHERE = ("AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "PermanentRedirect")
+#: Seconds after which credentials are asked for again; botocore gives none that are not good for ten minutes.
+CREDENTIALS_SECONDS = 60
+# Seconds before their end in which obstore 0.12 trusts credentials no more.
+_OBSTORES_MARGIN = 300
 _OPERATIONS = {"PUT": "PutObject", "GET": "ListObjectsV2"}
 _CONNECTION_ERRORS = {"Timeout": boto.ReadTimeoutError, "Connect": boto.EndpointConnectionError}
 
@@ -72,8 +76,7 @@ class S3Engine(ObstoreEngine):
             "access_key_id": keys.access_key,
             "secret_access_key": keys.secret_key,
             "token": keys.token,
-            # obstore asks again five minutes before; botocore's are good for another ten at least.
-            "expires_at": datetime.now(UTC) + timedelta(minutes=6),
+            "expires_at": datetime.now(UTC) + timedelta(seconds=_OBSTORES_MARGIN + CREDENTIALS_SECONDS),
         }
 
     def _connected(self) -> list[S3Store]:
@@ -129,6 +132,9 @@ class S3Engine(ObstoreEngine):
         if failure.redirected or failure.code in _ELSEWHERE:
             self._moved = True
             raise Unfit("the bucket is in another region")
+        if failure.connection == "Interrupted" or failure.method == "DELETE":
+            # Not tried again by obstore; or what it met while it cleaned up after an upload in parts, not the cause.
+            raise Unfit("an answer was cut off")
         if failure.connection:
             kind = _CONNECTION_ERRORS.get(failure.connection, boto.ConnectionClosedError)
             lost: Exception = kind(endpoint_url=self._address.url, error=failure.connection)

@@ -169,6 +169,11 @@ class Publish:
             self._engine = storage.bulk_engine() if storage.mirror_engine == "auto" else Engine(storage)
         return self._engine
 
+    @property
+    def remarks(self) -> list[str]:
+        """What somebody who wants details should know of how files were moved."""
+        return self._engine.remarks if self._engine else []
+
     def _close_engine(self) -> None:
         if self._engine is not None:
             self._engine.close()

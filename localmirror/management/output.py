@@ -54,6 +54,9 @@ def run_publish(
     except KeyboardInterrupt:
         publish.interrupted = True
         results.close()
+    if verbosity >= 2:
+        for remark in publish.remarks:
+            command.stdout.write(remark)
     if not publish.dry_run:
         left = publish.public.keys() - {row.name for row in rows}
         for name in sorted(left):

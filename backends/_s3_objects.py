@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import zlib
 from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ else:
     _Base = S3Errors
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
+_making = threading.Lock()
 
 
 class S3Objects(_Base):
@@ -46,15 +48,21 @@ class S3Objects(_Base):
             return self.connection.meta.client
         client = self.__dict__.get("_localmirror_client")
         if client is None:
-            client = self.__dict__["_localmirror_client"] = self._client_session.client(
+            config = Config(max_pool_connections=max(10, self.mirror_workers))
+            client = self.__dict__["_localmirror_client"] = self.make_client(config)
+        return client
+
+    def make_client(self, config: Config) -> Any:
+        """Return a client as the storage's own is, with *config* over what is configured."""
+        with _making:  # boto3's sessions are not for several threads at once, unlike its clients
+            return self._client_session.client(
                 "s3",
                 region_name=self.region_name,
                 use_ssl=self.use_ssl,
                 endpoint_url=self.endpoint_url,
-                config=self.client_config.merge(Config(max_pool_connections=max(10, self.mirror_workers))),
+                config=self.client_config.merge(config),
                 verify=self.verify,
             )
-        return client
 
     @property
     def saves_in_its_own_way(self) -> bool:

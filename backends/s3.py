@@ -17,6 +17,8 @@ from localmirror.remote import Engine, Headers, RemoteFile
 from localmirror.roles import CompressorMirrorMixin, StaticMirrorMixin
 
 with needs_extra("s3"):
+    from botocore import UNSIGNED
+    from botocore.config import Config
     from storages.backends.s3 import S3StaticStorage, S3Storage
 
     from localmirror.backends._s3_objects import S3Objects, remote_file
@@ -82,6 +84,14 @@ class S3MirrorMixin(S3Objects):
     def get_object_parameters(self, name: str) -> dict[str, Any]:
         """Return the configured parameters, and those that the mirror asks for during an upload."""
         return {**super().get_object_parameters(name), **self.announced_parameters()}
+
+    def base_address(self) -> str | None:
+        """Return the address before all names, without the connections that ``url`` would make on the way."""
+        plain = getattr(super().url, "__func__", None) is S3Storage.url
+        if not plain or self.custom_domain or self.querystring_auth:
+            return super().base_address()
+        client = self.make_client(Config(signature_version=UNSIGNED))
+        return str(client.generate_presigned_url("get_object", Params=self._object("x"))).removesuffix("x")
 
     def bulk_engine(self) -> Engine:
         """Return the engine over obstore, or the storage's own way where obstore cannot do just what it does."""

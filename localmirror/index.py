@@ -112,7 +112,7 @@ class Index:
         self._published = {entry.name: entry for entry in entries}
         for name in self._published:
             self._memory.pop(name, None)
-        rows = [list(asdict(entry).values()) for entry in self._published.values()]
+        rows = [list(vars(entry).values()) for entry in self._published.values()]
         self._write(PUBLISHED, json.dumps(rows).encode())
         self._published_stamp = self._stamp_of_published()
 

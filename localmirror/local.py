@@ -84,6 +84,7 @@ class MirrorDirectory:
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = os.path.abspath(os.fspath(root))
+        self._known_directories: set[str] | None = None
         self._held = threading.local()
         self._is_swept = False
 
@@ -94,13 +95,27 @@ class MirrorDirectory:
         """
         walked = self.root
         head, _, tail = name.rpartition("/")
+        known = self._known_directories
+        if known is not None and tail and head in known:
+            return f"{walked}/{name}"
         for part in head.split("/") if head else ():
             walked = f"{walked}/{part}"
             if os.path.islink(walked) and not self._inside(walked):
                 raise SuspiciousFileOperation(
                     f"{name!r} leads out of the mirror {self.root}: {walked} is a link to {os.path.realpath(walked)}."
                 )
-        return os.path.join(walked, tail) if tail else walked
+        if known is not None:
+            known.add(head)
+        return f"{walked}/{tail}" if tail else walked
+
+    @contextmanager
+    def directories_known(self) -> Iterator[None]:
+        """Look at each directory once only, for as long as one process alone works in the mirror."""
+        self._known_directories = set()
+        try:
+            yield
+        finally:
+            self._known_directories = None
 
     def _inside(self, path: str) -> bool:
         root = os.path.realpath(self.root)

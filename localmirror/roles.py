@@ -67,7 +67,7 @@ class StaticMirrorMixin(StagedFirst):
             staging = Staging(self)
             self.__dict__["_localmirror_staging"] = staging
             try:
-                with self._manifest_held(staging):
+                with self.mirror.directories_known(), self._manifest_held(staging):
                     yield staging
             finally:
                 del self.__dict__["_localmirror_staging"]

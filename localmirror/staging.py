@@ -46,6 +46,9 @@ class Observer(Protocol):
     def narrow(self, originals: Iterable[str]) -> None:
         """All that is collected is known."""
 
+    def wants(self, name: str) -> bool:
+        """Whether it is of use to be offered *name*."""
+
     def offer(self, file: ReleaseFile) -> None:
         """The bytes of *file* are final."""
 
@@ -224,8 +227,9 @@ class Staging:
 
     def settled(self, name: str) -> None:
         """Tell that the bytes of *name* are final, as far as can be foreseen."""
-        if self.observer is not None and (found := self.find(name)) is not None:
-            self.observer.offer(self.known(name, found))
+        observer = self.observer
+        if observer is not None and observer.wants(name) and (found := self.find(name)) is not None:
+            observer.offer(self.known(name, found))
 
     # -- the end -------------------------------------------------------------------------------------------------
 
@@ -285,6 +289,8 @@ class Staging:
         for name in (self._deleted | self._superseded()) - release.files.keys():
             if name in ours:
                 self.mirror.delete(name)
+        if self._before == release:
+            return
         if release.manifest is not None:
             self.mirror.write_state(STAGED_MANIFEST, release.manifest)
         else:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from azure.core import exceptions as azure
-from azure.core.pipeline.transport import RequestsTransport
-from azure.storage.blob import BlobPrefix, BlobServiceClient, ContentSettings
-from django.core.exceptions import SuspiciousFileOperation
+from azure.core.exceptions import ResourceNotFoundError
+from azure.storage.blob import BlobPrefix, ContentSettings
 from django.core.files.base import File
 from django.utils import timezone
 from storages.backends.azure_storage import AzureStorage
 from storages.utils import clean_name, setting
 
-from localmirror.backends._http import widen_pool
-from localmirror.names import first_line, sibling_of
+from localmirror.backends._azure_client import connect
+from localmirror.backends._azure_errors import is_missing_blob
+from localmirror.backends._azure_names import check_path
+from localmirror.names import sibling_of
 from localmirror.remote import RemoteFile, RemoteSeam
 
 if TYPE_CHECKING:
@@ -28,66 +27,19 @@ if TYPE_CHECKING:
 else:
     _Base = object
 
-#: Bytes that go in one request, and that are held in memory for it; the SDK's own defaults are 64 and 32 MB.
-PIECE = 8 << 20
-
-# The SDK waits 15 seconds before it tries again. Who waits is a page or a starting process.
-CLIENT_OPTIONS: Mapping[str, Any] = {
-    "max_single_put_size": PIECE,
-    "max_single_get_size": PIECE,
-    "max_chunk_get_size": PIECE,
-    "connection_timeout": 10,
-    "read_timeout": 60,
-    "initial_backoff": 1,
-    "increment_base": 2,
-    "random_jitter_range": 1,
-}
-
-UNAVAILABLE: tuple[type[BaseException], ...] = (azure.ServiceRequestError, azure.ServiceResponseError)
-
-# What hits every file alike: https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes
-_FATAL_CODES = frozenset(
-    [
-        "AccountIsDisabled",
-        "AuthenticationFailed",
-        "AuthorizationFailure",
-        "AuthorizationPermissionMismatch",
-        "ContainerBeingDeleted",
-        "ContainerDisabled",
-        "ContainerNotFound",
-        "InsufficientAccountPermissions",
-        "InvalidAuthenticationInfo",
-        "NoAuthenticationInformation",
-    ]
-)
-
-# https://learn.microsoft.com/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata
-_LONGEST_NAME = 1024
-_MOST_SEGMENTS = 254
-_UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\ufffe\uffff]")
-_DOT_AT_END = re.compile(r"\.(?=/|$)")
-
 
 class AzureRepairs(_Base):
     """Stands between the mirror and AzureStorage, and makes it keep Django's contract for storages."""
 
     mirror_workers: int
 
-    def _get_service_client(self) -> BlobServiceClient:
-        options = {**CLIENT_OPTIONS, **self.client_options}
-        if self.api_version:
-            options["api_version"] = self.api_version
-        if "transport" not in options:
-            options["transport"] = RequestsTransport(**options)
-            options["transport"].open()
-            widen_pool(options["transport"].session, self.mirror_workers)
-        if self.connection_string:
-            return BlobServiceClient.from_connection_string(self.connection_string, **options)
-        credential = self.sas_token or self.token_credential
-        if self.account_key:
-            credential = {"account_name": self.account_name, "account_key": self.account_key}
-        host = f"{self.account_name}.blob.{self.endpoint_suffix}"
-        return BlobServiceClient(f"{self.azure_protocol}://{host}", credential=credential, **options)
+    def _get_service_client(self) -> Any:
+        return connect(self)
+
+    @property
+    def saves_in_its_own_way(self) -> bool:
+        """Whether somebody has overridden what django-storages does to save a file."""
+        return super(RemoteSeam, type(self))._save is not AzureStorage._save
 
     @property
     def endpoint_url(self) -> str:
@@ -97,15 +49,7 @@ class AzureRepairs(_Base):
     def _get_valid_path(self, name: str) -> str:
         # AzureStorage strips dots and slashes at both ends, and so stores `.well-known/x` as `well-known/x`.
         path: str = self._normalize_name(clean_name(name))
-        segments = path.count("/") + 1
-        if not path or len(path) > _LONGEST_NAME or segments > _MOST_SEGMENTS:
-            limits = f"1 to {_LONGEST_NAME} characters and {_MOST_SEGMENTS} directories"
-            raise SuspiciousFileOperation(f"Azure cannot store a blob named {path!r}: it allows {limits}.")
-        if _DOT_AT_END.search(path) or _UNFIT.search(path):
-            raise SuspiciousFileOperation(
-                f"Azure cannot store a blob named {path!r}: no directory and no file may end with a dot, which the "
-                "service would drop, or contain control characters."
-            )
+        check_path(path)
         return path
 
     def get_valid_name(self, name: str) -> str:
@@ -128,7 +72,7 @@ class AzureRepairs(_Base):
         """Whether there is a blob *name*; a missing container is an error, not an answer."""
         try:
             self._properties(name)
-        except azure.ResourceNotFoundError as error:
+        except ResourceNotFoundError as error:
             if not is_missing_blob(error):
                 raise
             return False
@@ -138,7 +82,7 @@ class AzureRepairs(_Base):
         """Delete *name*; a missing blob is no error, a missing container is."""
         try:
             self._blob(name).delete_blob(timeout=self.timeout)
-        except azure.ResourceNotFoundError as error:
+        except ResourceNotFoundError as error:
             if not is_missing_blob(error):
                 raise
 
@@ -153,13 +97,9 @@ class AzureRepairs(_Base):
         found = self.client.walk_blobs(
             name_starts_with=base or None, delimiter="/", include=["metadata"], timeout=self.timeout
         )
-        directories: list[str] = []
-        files: list[str] = []
-        for item in found:
-            if isinstance(item, BlobPrefix):
-                directories.append(item.name[len(base) :].rstrip("/"))
-            elif is_file(item):
-                files.append(item.name[len(base) :])
+        items = list(found)
+        directories = [item.name[len(base) : -1] for item in items if isinstance(item, BlobPrefix)]
+        files = [item.name[len(base) :] for item in items if not isinstance(item, BlobPrefix) and is_file(item)]
         return directories, files
 
     def list_files(self, prefix: str) -> Iterator[Any]:
@@ -171,15 +111,8 @@ class AzureRepairs(_Base):
 
     def send(self, name: str, file: File[bytes], settings: ContentSettings, **condition: Any) -> str:
         """Store *file* as *name*, whatever is there, and return its ETag; in blocks if it is larger than 8 MB."""
-        answer = self._blob(name).upload_blob(
-            file,
-            length=file.size,
-            overwrite=True,
-            content_settings=settings,
-            max_concurrency=self.upload_max_conn,
-            timeout=self.timeout,
-            **condition,
-        )
+        how = {"overwrite": True, "max_concurrency": self.upload_max_conn, "timeout": self.timeout, **condition}
+        answer = self._blob(name).upload_blob(file, length=file.size, content_settings=settings, **how)
         return str(answer["etag"]).strip('"')
 
     def is_stored_plain(self, name: str) -> bool:
@@ -207,35 +140,6 @@ class AzureStaticStorage(AzureStorage):
 def is_file(blob: Any) -> bool:
     """Whether *blob*, as listed with its metadata, is no stand-in for a directory, as hierarchical accounts have."""
     return not blob.name.endswith("/") and (blob.metadata or {}).get("hdi_isfolder") != "true"
-
-
-def code_of(error: BaseException) -> str:
-    """Return the service's code for *error*, empty if it did not answer."""
-    code = getattr(error, "error_code", None)
-    return str(getattr(code, "value", code) or "")
-
-
-def is_missing_blob(error: BaseException) -> bool:
-    """Whether *error* is a 404 for a blob, and not for its container."""
-    return isinstance(error, azure.ResourceNotFoundError) and code_of(error) != "ContainerNotFound"
-
-
-def is_lost_race(error: BaseException) -> bool:
-    """Whether *error* says that a blob is not, or no longer, what a conditional write expected."""
-    return code_of(error) in ("ConditionNotMet", "TargetConditionNotMet", "BlobAlreadyExists")
-
-
-def hits_everything(error: BaseException) -> bool:
-    """Whether *error* is about credentials, container or network rather than one blob."""
-    unreachable = isinstance(error, azure.ServiceRequestError)
-    return unreachable or isinstance(error, azure.ClientAuthenticationError) or code_of(error) in _FATAL_CODES
-
-
-def sentence(error: BaseException) -> str:
-    """Return the service's own sentence, without what the SDK adds and without any signature."""
-    said = f"{code_of(error) or type(error).__name__}: {first_line(error)}"
-    said = re.sub(r"<[\w.]+ object at 0x[0-9a-f]+>: ", "", said)
-    return re.sub(r"\bsig=[^&\s'\")]+", "sig=***", said)
 
 
 def remote_file(name: str, blob: Any) -> RemoteFile:

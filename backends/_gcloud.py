@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import base64
-import gzip
 import mimetypes
 import os
-import re
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-import requests
-import urllib3
 from django.core.files.base import File
-from google.api_core import exceptions as api
-from google.auth import exceptions as auth
-from google.cloud.storage.exceptions import InvalidResponse
+from google.api_core.exceptions import NotFound
 from google.cloud.storage.retry import DEFAULT_RETRY
 from storages.backends.gcloud import GoogleCloudStorage
 from storages.utils import clean_name
 
+from localmirror.backends._gcloud_errors import is_missing_object
+from localmirror.backends._gzip import packed_if
 from localmirror.backends._http import widen_pool
-from localmirror.content import CHUNK_SIZE, byte_chunks
-from localmirror.names import first_line
 from localmirror.remote import RemoteFile, RemoteSeam
 
 if TYPE_CHECKING:
@@ -46,21 +36,16 @@ PIECE = 8 << 20
 #: What a listing is asked for. Leaving the rest out makes an answer a quarter as long.
 LISTED = "items(name,size,md5Hash,updated,generation),nextPageToken"
 
-UNAVAILABLE: tuple[type[BaseException], ...] = (
-    api.ServerError,
-    api.TooManyRequests,
-    api.RetryError,
-    auth.TransportError,
-    requests.ConnectionError,
-    requests.Timeout,
-    requests.exceptions.ChunkedEncodingError,
-)
-
 
 class GoogleCloudRepairs(_Base):
     """Stands between the mirror and GoogleCloudStorage, and makes it keep Django's contract for storages."""
 
     mirror_workers: int
+
+    @property
+    def saves_in_its_own_way(self) -> bool:
+        """Whether somebody has overridden what django-storages does to save a file."""
+        return super(RemoteSeam, type(self))._save is not GoogleCloudStorage._save
 
     @property
     def endpoint_url(self) -> str:
@@ -83,7 +68,7 @@ class GoogleCloudRepairs(_Base):
         blob = self.bucket.blob(name)
         try:
             blob.reload(**READING)
-        except api.NotFound as error:
+        except NotFound as error:
             if not is_missing_object(error):
                 raise
             raise FileNotFoundError(f"{name!r} does not exist in {self.describe_remote()}.") from error
@@ -103,7 +88,7 @@ class GoogleCloudRepairs(_Base):
         blob = self.bucket.blob(key, chunk_size=self.blob_chunk_size or PIECE)
         for attribute, value in (properties | {"content_encoding": "gzip"} if packed else properties).items():
             setattr(blob, attribute, value)
-        with body_of(file, packed=packed) as body:
+        with packed_if(packed, file) as body:
             blob.upload_from_file(body, rewind=True, size=body.size, **told, **condition, **WRITING)
         return str(blob.generation)
 
@@ -135,69 +120,8 @@ class GoogleCloudStaticStorage(GoogleCloudStorage):
         return f"{base}/{quote(self._normalize_name(clean_name(name)), safe='/~')}"
 
 
-def root_cause(error: BaseException) -> BaseException:
-    """Return what the SDK has tried again for until it gave up, else *error* itself."""
-    while isinstance(error, api.RetryError) and error.cause is not None:
-        error = error.cause
-    return error
-
-
-def is_missing_object(error: BaseException) -> bool:
-    """Whether *error* is a 404 for an object; both are called NotFound, so the bucket's is known by its words."""
-    return isinstance(error, api.NotFound) and "bucket does not exist" not in str(error)
-
-
-def hits_everything(error: BaseException) -> bool:
-    """Whether *error* is about credentials, bucket or network rather than one object."""
-    cause = root_cause(error)
-    if isinstance(cause, requests.ConnectionError):
-        return any(isinstance(reason, urllib3.exceptions.MaxRetryError) for reason in cause.args)
-    if isinstance(cause, api.NotFound):
-        return not is_missing_object(cause)
-    return isinstance(cause, auth.GoogleAuthError | api.Unauthorized)
-
-
-def sentence(error: BaseException) -> str:
-    """Return what the service said, without the address that it said it to: that of an upload is as good as a key."""
-    cause = root_cause(error)
-    response = getattr(cause, "response", None)
-    if isinstance(cause, api.GoogleAPICallError | InvalidResponse) and response is not None:
-        try:
-            said = response.json()["error"]["message"]
-        except (ValueError, KeyError, TypeError):
-            said = response.text.strip().partition("\n")[0] or response.reason
-        return f"{response.status_code} {said}"
-    return re.sub(r"upload_id=[^&\s'\")]+", "upload_id=***", f"{type(cause).__name__}: {first_line(cause)}")
-
-
 def remote_file(name: str, blob: Any, size: int | None = None) -> RemoteFile:
     """Return what the service told of *blob*. Its generation is the word for a version: no two ever share one."""
     md5 = base64.b64decode(blob.md5_hash).hex() if blob.md5_hash else None
     generation = str(blob.generation) if blob.generation else None
     return RemoteFile(name, blob.size if size is None else size, md5, blob.updated, generation)
-
-
-@contextmanager
-def body_of(file: File[bytes], *, packed: bool) -> Iterator[File[bytes]]:
-    """Give *file* as it is to be stored: *packed* just as GoogleCloudStorage would do it, but on disk."""
-    if not packed:
-        yield file
-        return
-    with tempfile.TemporaryFile() as body:
-        with gzip.GzipFile(filename="", mode="wb", fileobj=body, mtime=0) as packer:
-            for chunk in byte_chunks(file):
-                packer.write(chunk)
-        body.seek(0)
-        yield File(body)
-
-
-def unpack(file: IO[bytes], start: int) -> None:
-    """Replace what *file* holds from *start* on, which is gzipped, by its content."""
-    with tempfile.TemporaryFile() as plain:
-        file.seek(start)
-        with gzip.GzipFile(fileobj=file, mode="rb") as packed:
-            shutil.copyfileobj(packed, plain, CHUNK_SIZE)
-        file.seek(start)
-        file.truncate()
-        plain.seek(0)
-        shutil.copyfileobj(plain, file, CHUNK_SIZE)

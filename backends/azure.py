@@ -15,8 +15,6 @@ from localmirror.backends._extras import needs_extra
 from localmirror.content import CHUNK_SIZE
 from localmirror.exceptions import ReleaseConflictError
 from localmirror.hashing import CachedFilesMixin
-from localmirror.mirror import LocalMirrorMixin
-from localmirror.names import redact
 from localmirror.remote import Headers, RemoteFile, Uploaded
 from localmirror.roles import CompressorMirrorMixin, StaticMirrorMixin
 
@@ -26,52 +24,31 @@ with needs_extra("azure"):
     from azure.storage.blob import ContentSettings
     from storages.backends.azure_storage import AzureStorage
 
-    from localmirror.backends import _azure
-    from localmirror.backends._azure import AzureRepairs, AzureStaticStorage
+    from localmirror.backends._azure import AzureRepairs, AzureStaticStorage, remote_file
+    from localmirror.backends._azure_errors import AzureErrors, is_lost_race
 
 _BATCH = 256  # https://learn.microsoft.com/rest/api/storageservices/blob-batch
 
 
-class AzureMirrorMixin(LocalMirrorMixin, AzureRepairs):
+class AzureMirrorMixin(AzureErrors, AzureRepairs):
     """LocalMirrorMixin for the AzureStorage of django-storages: exact, and in fewer requests."""
 
     identity_attributes: ClassVar[tuple[str, ...]] = ("endpoint_url", "azure_container", "location")
-    secret_attributes: ClassVar[tuple[str, ...]] = ("account_key", "connection_string", "sas_token")
     connection_attributes: ClassVar[tuple[str, ...]] = ("_service_client", "_client", "_user_delegation_key")
-    unavailable_errors: ClassVar[tuple[type[BaseException], ...]] = _azure.UNAVAILABLE
     listing_tells_content: bool = True
     listing_is_flat: bool = True
     carries_headers: bool = True
     writes_on_condition: bool = True
 
-    def is_missing(self, error: BaseException) -> bool:
-        """Whether *error* is a 404 for the blob; neither a refusal nor a missing container is."""
-        return super().is_missing(error) or _azure.is_missing_blob(error)
-
-    def is_unavailable(self, error: BaseException) -> bool:
-        """Whether Azure cannot be reached, or answers that it is not well."""
-        return super().is_unavailable(error) or (getattr(error, "status_code", None) or 0) >= 500
-
-    def is_fatal(self, error: BaseException) -> bool:
-        """Whether *error* is about credentials, container or network rather than one blob."""
-        return _azure.hits_everything(error)
-
-    def describe_error(self, error: BaseException) -> str:
-        """Return the service's own sentence, without any credential."""
-        return redact(_azure.sentence(error), self._secrets())
-
     def remote_files(self, prefix: str = "", after: str = "") -> Iterator[RemoteFile]:
-        """Iterate over the flat listing below *prefix*, behind the name *after*: one request for 5,000 blobs."""
+        """Iterate over the flat listing below *prefix*: one request for 5,000 blobs."""
         base = self._normalize_name("")
-        for blob in self.list_files(base + prefix):
-            name = blob.name[len(base) :]
-            if name > after:
-                yield _azure.remote_file(name, blob)
+        return (remote_file(blob.name[len(base) :], blob) for blob in self.list_files(base + prefix))
 
     def remote_file(self, name: str) -> RemoteFile | None:
         """Return what the service says of *name*, None for a 404."""
         try:
-            return _azure.remote_file(name, self._properties(name))
+            return remote_file(name, self._properties(name))
         except ResourceNotFoundError as error:
             if not self.is_missing(error):
                 raise
@@ -79,19 +56,9 @@ class AzureMirrorMixin(LocalMirrorMixin, AzureRepairs):
 
     def upload(self, name: str, file: File[bytes], *, immutable: bool) -> Uploaded:
         """Send *file* in one request, or in blocks straight from disk if it is larger than 8 MB."""
+        if self.saves_in_its_own_way:
+            return super().upload(name, file, immutable=immutable)
         return self._put(name, file, immutable=immutable)
-
-    def upload_manifest(self, name: str, file: File[bytes], *, seen: RemoteFile | None) -> Uploaded:
-        """Send the manifest on the condition that its ETag is the one that was *seen*."""
-        condition: dict[str, Any] = {"match_condition": MatchConditions.IfMissing}
-        if seen:
-            condition = {"match_condition": MatchConditions.IfNotModified, "etag": f'"{seen.etag}"'}
-        try:
-            return self._put(name, file, immutable=False, **condition)
-        except HttpResponseError as error:
-            if not _azure.is_lost_race(error):
-                raise
-            raise ReleaseConflictError(self.conflict_message(name)) from error
 
     def _put(self, name: str, file: File[bytes], *, immutable: bool, **condition: Any) -> Uploaded:
         with self.announced(self.headers_for(file, immutable=immutable)):
@@ -101,6 +68,18 @@ class AzureMirrorMixin(LocalMirrorMixin, AzureRepairs):
         file.seek(0)
         return Uploaded(name, self.send(name, file, settings, **condition))
 
+    def upload_manifest(self, name: str, file: File[bytes], *, seen: RemoteFile | None) -> Uploaded:
+        """Send the manifest on the condition that its ETag is the one that was *seen*."""
+        condition: dict[str, Any] = {"match_condition": MatchConditions.IfMissing}
+        if seen:
+            condition = {"match_condition": MatchConditions.IfNotModified, "etag": f'"{seen.etag}"'}
+        try:
+            return self._put(name, file, immutable=False, **condition)
+        except HttpResponseError as error:
+            if not is_lost_race(error):
+                raise
+            raise ReleaseConflictError(self.conflict_message(name)) from error
+
     def download(self, name: str, target: IO[bytes]) -> RemoteFile | None:
         """Write the content of *name* to *target*: one GET, or one for each 8 MB of a larger file."""
         body = self._blob(name).download_blob(decompress=False, max_concurrency=1, timeout=self.timeout)
@@ -109,7 +88,7 @@ class AzureMirrorMixin(LocalMirrorMixin, AzureRepairs):
         else:
             for chunk in body.chunks():
                 target.write(chunk)
-        return _azure.remote_file(name, body.properties)
+        return remote_file(name, body.properties)
 
     def delete_many(self, names: Iterable[str]) -> None:
         """Delete *names*, 256 in a request."""
@@ -134,7 +113,7 @@ class MirroredAzureStorage(AzureMirrorMixin, AzureStorage):
     """Media on Azure, with a mirror."""
 
 
-class MirroredAzureStaticStorage(StaticMirrorMixin, AzureMirrorMixin, AzureStaticStorage):  # type: ignore[misc]
+class MirroredAzureStaticStorage(StaticMirrorMixin, AzureMirrorMixin, AzureStaticStorage):
     """Static files on Azure under their own names, with a mirror."""
 
 
@@ -142,7 +121,7 @@ class MirroredAzureManifestStaticStorage(ManifestFilesMixin, MirroredAzureStatic
     """Static files on Azure under hashed names that a manifest lists, with a mirror."""
 
 
-class MirroredAzureCachedStaticStorage(CachedFilesMixin, MirroredAzureStaticStorage):
+class MirroredAzureCachedStaticStorage(CachedFilesMixin, MirroredAzureStaticStorage):  # type: ignore[misc]
     """The same with the hashed names in Django's cache."""
 
 

@@ -10,10 +10,10 @@ from django.contrib.staticfiles.storage import ManifestFilesMixin
 from django.core.files.base import File
 
 from localmirror.backends._extras import needs_extra
+from localmirror.backends._gzip import packed_if, unpack
 from localmirror.exceptions import ReleaseConflictError
 from localmirror.hashing import CachedFilesMixin
-from localmirror.mirror import LocalMirrorMixin
-from localmirror.names import redact, sibling_of
+from localmirror.names import sibling_of
 from localmirror.remote import Headers, RemoteFile, Uploaded
 from localmirror.roles import CompressorMirrorMixin, StaticMirrorMixin
 
@@ -23,34 +23,22 @@ with needs_extra("gcs"):
 
     from localmirror.backends import _gcloud
     from localmirror.backends._gcloud import GoogleCloudRepairs, GoogleCloudStaticStorage
+    from localmirror.backends._gcloud_errors import GoogleCloudErrors
 
 # Google's own limit: https://cloud.google.com/storage/docs/batch
 _BATCH = 100
 
 
-class GoogleCloudMirrorMixin(LocalMirrorMixin, GoogleCloudRepairs):
+class GoogleCloudMirrorMixin(GoogleCloudErrors, GoogleCloudRepairs):
     """LocalMirrorMixin for the GoogleCloudStorage of django-storages: exact, and in fewer requests."""
 
     identity_attributes: ClassVar[tuple[str, ...]] = ("endpoint_url", "bucket_name", "location")
-    secret_attributes: ClassVar[tuple[str, ...]] = ("credentials",)
     connection_attributes: ClassVar[tuple[str, ...]] = ("_client", "_bucket")
-    unavailable_errors: ClassVar[tuple[type[BaseException], ...]] = _gcloud.UNAVAILABLE
     listing_tells_content: bool = True
+    listing_is_sorted: ClassVar[bool] = True
     listing_is_flat: bool = True
     carries_headers: bool = True
     writes_on_condition: bool = True
-
-    def is_missing(self, error: BaseException) -> bool:
-        """Whether *error* is a 404 for the object; neither a refusal nor a missing bucket is."""
-        return super().is_missing(error) or _gcloud.is_missing_object(error)
-
-    def is_fatal(self, error: BaseException) -> bool:
-        """Whether *error* is about credentials, bucket or network rather than one object."""
-        return _gcloud.hits_everything(error)
-
-    def describe_error(self, error: BaseException) -> str:
-        """Return the service's own sentence, without any credential."""
-        return redact(_gcloud.sentence(error), self._secrets())
 
     def remote_files(self, prefix: str = "", after: str = "") -> Iterator[RemoteFile]:
         """Iterate over the flat listing below *prefix*, behind the name *after*: one request for 1,000 objects."""
@@ -72,7 +60,15 @@ class GoogleCloudMirrorMixin(LocalMirrorMixin, GoogleCloudRepairs):
 
     def upload(self, name: str, file: File[bytes], *, immutable: bool) -> Uploaded:
         """Send *file* in one request, or in pieces straight from disk if it is larger than 8 MB."""
+        if self.saves_in_its_own_way:
+            return super().upload(name, file, immutable=immutable)
         return self._put(name, file, immutable=immutable)
+
+    def _put(self, name: str, file: File[bytes], *, immutable: bool, **condition: int) -> Uploaded:
+        key = self._normalize_name(name)
+        with self.announced(self.headers_for(file, immutable=immutable)):
+            properties = self.stored_as(key, file)
+        return Uploaded(name, self.send(key, file, properties, packed=self.encodes(name), **condition))
 
     def upload_manifest(self, name: str, file: File[bytes], *, seen: RemoteFile | None) -> Uploaded:
         """Send the manifest on the condition that its generation is the one that was *seen*."""
@@ -82,12 +78,6 @@ class GoogleCloudMirrorMixin(LocalMirrorMixin, GoogleCloudRepairs):
         except PreconditionFailed as error:
             raise ReleaseConflictError(self.conflict_message(name)) from error
 
-    def _put(self, name: str, file: File[bytes], *, immutable: bool, **condition: int) -> Uploaded:
-        key = self._normalize_name(name)
-        with self.announced(self.headers_for(file, immutable=immutable)):
-            properties = self.stored_as(key, file)
-        return Uploaded(name, self.send(key, file, properties, packed=self.encodes(name), **condition))
-
     def download(self, name: str, target: IO[bytes]) -> RemoteFile | None:
         """Write the decoded content of *name* to *target*, which can be read too, in one GET."""
         blob = self.bucket.blob(self._normalize_name(name))
@@ -95,7 +85,7 @@ class GoogleCloudMirrorMixin(LocalMirrorMixin, GoogleCloudRepairs):
         blob.download_to_file(target, raw_download=True, **_gcloud.READING)
         told = _gcloud.remote_file(name, blob, size=target.tell() - start)
         if blob.content_encoding == "gzip" and self.encodes(name, whatever_is_set=True):
-            _gcloud.unpack(target, start)
+            unpack(target, start)
         return told
 
     def encodes(self, name: str, *, whatever_is_set: bool = False) -> bool:
@@ -106,7 +96,7 @@ class GoogleCloudMirrorMixin(LocalMirrorMixin, GoogleCloudRepairs):
 
     def encoded_md5(self, name: str, file: File[bytes]) -> str:
         """Return the MD5 of the body as it is stored."""
-        with _gcloud.body_of(file, packed=self.encodes(name)) as body:
+        with packed_if(self.encodes(name), file) as body:
             return super().encoded_md5(name, body)
 
     def delete_many(self, names: Iterable[str]) -> None:
@@ -142,9 +132,9 @@ class MirroredGoogleCloudManifestStaticStorage(ManifestFilesMixin, MirroredGoogl
     """Static files on Google Cloud Storage under hashed names that a manifest lists, with a mirror."""
 
 
-class MirroredGoogleCloudCachedStaticStorage(CachedFilesMixin, MirroredGoogleCloudStaticStorage):
+class MirroredGoogleCloudCachedStaticStorage(CachedFilesMixin, MirroredGoogleCloudStaticStorage):  # type: ignore[misc]
     """The same with the hashed names in Django's cache."""
 
 
-class MirroredGoogleCloudCompressorStorage(CompressorMirrorMixin, GoogleCloudMirrorMixin, GoogleCloudStaticStorage):
+class MirroredGoogleCloudCompressorStorage(CompressorMirrorMixin, GoogleCloudMirrorMixin, GoogleCloudStaticStorage):  # type: ignore[misc]
     """The output of django-compressor on Google Cloud Storage, with a mirror."""

@@ -39,6 +39,12 @@ class Deployment:
         return sorted(name for name in self.seen.names("PUT") if not name.startswith(".localmirror/"))
 
     @property
+    def repeated(self) -> list[Any]:
+        """The requests that were sent more than once, which only happens when something went wrong."""
+        names = self.seen.names("PUT")
+        return [request for request in self.seen.of("PUT") if names.count(request.name) > 1]
+
+    @property
     def others(self) -> int:
         """The number of requests that were no upload of a file of the release."""
         return len(self.seen) - len(self.uploads)

@@ -1,0 +1,150 @@
+"""Whatever apache-libcloud reaches, through django-storages' storage for it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import IO, Any, ClassVar
+
+from django.contrib.staticfiles.storage import ManifestFilesMixin
+from django.core.checks import CheckMessage
+from django.core.files.base import File
+
+from localmirror.backends._extras import needs_extra
+from localmirror.hashing import CachedFilesMixin
+from localmirror.mirror import LocalMirrorMixin
+from localmirror.names import redact
+from localmirror.remote import Headers, RemoteFile, Uploaded
+from localmirror.roles import CompressorMirrorMixin, StaticMirrorMixin
+
+with needs_extra("libcloud"):
+    import requests
+    from libcloud.storage.types import ObjectDoesNotExistError
+    from storages.backends.apache_libcloud import LibCloudStorage
+
+    from localmirror.backends._libcloud_checks import check_driver
+    from localmirror.backends._libcloud_errors import describe, is_fatal, status_of
+    from localmirror.backends._libcloud_provider import is_kind
+    from localmirror.backends._libcloud_storage import LibCloudRemote, modified_of
+
+_MD5 = re.compile(r"[0-9a-f]{32}")
+
+
+class LibCloudMirrorMixin(LocalMirrorMixin, LibCloudRemote):
+    """LocalMirrorMixin for what apache-libcloud reaches."""
+
+    missing_errors: ClassVar[tuple[type[BaseException], ...]] = (ObjectDoesNotExistError,)
+    unavailable_errors: ClassVar[tuple[type[BaseException], ...]] = (requests.ConnectionError, requests.Timeout)
+    identity_attributes: ClassVar[tuple[str, ...]] = ("endpoint", "bucket", "location")
+    secret_attributes: ClassVar[tuple[str, ...]] = ("key", "access_key", "token")
+
+    @property
+    def listing_is_flat(self) -> bool:  # type: ignore[override]
+        """Whether the provider lists a whole container."""
+        return self.family.lists_prefix
+
+    @property
+    def listing_tells_content(self) -> bool:  # type: ignore[override]
+        """Whether the driver hands on a lasting ETag."""
+        return self.family.by_name
+
+    @property
+    def carries_headers(self) -> bool:  # type: ignore[override]
+        """Whether the driver sends the headers that it is given."""
+        return self.family.headers
+
+    def is_unavailable(self, error: BaseException) -> bool:
+        """Whether the provider cannot be reached, or answers that it is not well."""
+        return super().is_unavailable(error) or status_of(error) >= 500
+
+    def is_fatal(self, error: BaseException) -> bool:
+        """Whether *error* is about credentials, container or network rather than one object."""
+        return is_fatal(error)
+
+    def describe_error(self, error: BaseException) -> str:
+        """Return what the provider said, in one line without any credential."""
+        return redact(describe(error, self.bucket) or super().describe_error(error), self._secrets())
+
+    def remote_files(self, prefix: str = "", after: str = "") -> Iterator[RemoteFile]:
+        """Iterate over the flat listing below *prefix*, from its beginning."""
+        for name, found in self.objects(prefix):
+            yield self._remote_file(name, found)
+
+    def remote_file(self, name: str) -> RemoteFile | None:
+        """Return what the provider says of *name*, None if there is no such object."""
+        try:
+            return self._remote_file(name, self._get_object(name))
+        except ObjectDoesNotExistError:
+            return None
+
+    def _remote_file(self, name: str, found: Any) -> RemoteFile:
+        etag = self._etag(found)
+        md5 = found.extra.get("md5_hash") or etag or ""
+        return RemoteFile(name, found.size, md5 if _MD5.fullmatch(md5) else None, modified_of(found), etag)
+
+    def _etag(self, found: Any) -> str | None:
+        # What the LOCAL driver calls a hash is one of the date.
+        return None if is_kind(type(found.driver), "LocalStorageDriver") else (found.hash or "").strip('"') or None
+
+    def upload(self, name: str, file: File[bytes], *, immutable: bool) -> Uploaded:
+        """Send *file* in one request."""
+        headers = self.headers_for(file, immutable=immutable)
+        content_type = headers.content_type or getattr(file, "content_type", None)
+        return Uploaded(name, self._etag(self.put(name, file, self.header_parameters(headers), content_type)))
+
+    def header_parameters(self, headers: Headers) -> dict[str, Any]:
+        """Return *headers* as HTTP spells them; drivers take the Content-Type apart from them."""
+        spelt = {"Cache-Control": headers.cache_control, "Content-Encoding": headers.content_encoding}
+        return {name: value for name, value in spelt.items() if value is not None}
+
+    def download(self, name: str, target: IO[bytes]) -> RemoteFile | None:
+        """Write the content of *name* to *target*, in one request where a name is all that the driver needs."""
+        if not self.family.by_name:
+            told = self.remote_file(name)
+            self.read_into(name, target)
+            return told
+        self.read_into(name, target)
+        headers = self.driver.connection.connection.getresponse().headers
+        return RemoteFile(name, target.tell(), None, None, headers.get("ETag", "").strip('"') or None)
+
+    def delete_many(self, names: Iterable[str]) -> None:
+        """Delete *names*, one by one: libcloud knows no other way."""
+        for name in names:
+            LibCloudRemote.delete(self, name)
+
+    def forget_connections(self) -> None:
+        """Drop the drivers of all threads."""
+        self.__dict__.pop("_localmirror_drivers", None)
+
+    @classmethod
+    def mirror_checks(cls, alias: str, options: dict[str, Any]) -> list[CheckMessage]:
+        """Return what the driver of this provider cannot do."""
+        return check_driver(cls, alias, options)
+
+
+class PublicLibCloudMirrorMixin(LibCloudMirrorMixin):
+    """The same with other defaults, for files that everybody may read for good."""
+
+    file_overwrite = True
+    querystring_auth = False
+    url_setting = "STATIC_URL"
+
+
+class MirroredLibCloudStorage(LibCloudMirrorMixin, LibCloudStorage):
+    """Media on a provider of libcloud's, with a mirror."""
+
+
+class MirroredLibCloudStaticStorage(StaticMirrorMixin, PublicLibCloudMirrorMixin, LibCloudStorage):
+    """Static files on a provider of libcloud's under their own names, with a mirror."""
+
+
+class MirroredLibCloudManifestStaticStorage(ManifestFilesMixin, MirroredLibCloudStaticStorage):  # type: ignore[misc]
+    """Static files on a provider of libcloud's under hashed names that a manifest lists, with a mirror."""
+
+
+class MirroredLibCloudCachedStaticStorage(CachedFilesMixin, MirroredLibCloudStaticStorage):  # type: ignore[misc]
+    """Static files on a provider of libcloud's under hashed names that Django's cache lists, with a mirror."""
+
+
+class MirroredLibCloudCompressorStorage(CompressorMirrorMixin, PublicLibCloudMirrorMixin, LibCloudStorage):
+    """The output of django-compressor on a provider of libcloud's, with a mirror."""

@@ -194,6 +194,13 @@ def demo(session: nox.Session) -> None:
 
 
 @nox.session(python=TOOLS_PYTHON)
+def site(session: nox.Session) -> None:
+    """Serve examples/compressed_site, from an S3 server on this machine and through a CDN, until Ctrl-C."""
+    session.install("-e", ".[s3,compressor,progress]", *group("demo"))
+    session.run("python", "examples/compressed_site/run.py", *session.posargs, interrupt_timeout=5)
+
+
+@nox.session(python=TOOLS_PYTHON)
 def bench(session: nox.Session) -> None:
     """Measure against other ways to deploy static files; `-- --quick` takes 3 minutes."""
     session.install("-e", ".[s3,progress]", *group("bench"))

@@ -250,7 +250,7 @@ def test_an_immutable_name_is_uploaded_once(s3: Rig) -> None:
 
 
 def test_that_the_name_proves_the_content_does_not_prove_that_the_remote_has_it(s3: Rig) -> None:
-    name = hashed(b"a{}")
+    name = hashed(b"a{}", "CACHE/css/a")
     (s3.mirror / "css").mkdir(parents=True)
     (s3.mirror / name).write_bytes(b"a{}")
     storage = s3.storage("compressor")
@@ -263,7 +263,7 @@ def test_that_the_name_proves_the_content_does_not_prove_that_the_remote_has_it(
 
 
 def test_a_mirror_hit_is_enough_for_compressors_output(s3: Rig) -> None:
-    name = hashed(b"a{}")
+    name = hashed(b"a{}", "CACHE/css/a")
     s3.storage("compressor").save(name, ContentFile(b"a{}"))
     storage = s3.storage("compressor", mirror_max_age=0)
 
@@ -406,7 +406,7 @@ def test_pointed_at_another_bucket_the_mirror_trusts_nothing_but_its_bytes(s3: R
 
 
 def test_pointed_at_another_bucket_compressors_output_goes_there_too(s3: Rig) -> None:
-    name = hashed(b"a{}")
+    name = hashed(b"a{}", "CACHE/css/a")
     s3.storage("compressor").save(name, ContentFile(b"a{}"))
     bucket = f"{s3.bucket}-b"
     s3.make_bucket(bucket)

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import IO, Any, ClassVar
 
 from django.contrib.staticfiles.storage import ManifestFilesMixin
+from django.core.checks import CheckMessage
 from django.core.files.base import File
 
 from localmirror.backends._extras import needs_extra
@@ -25,6 +26,7 @@ with needs_extra("azure"):
     from storages.backends.azure_storage import AzureStorage
 
     from localmirror.backends._azure import AzureRepairs, AzureStaticStorage, remote_file
+    from localmirror.backends._azure_checks import check_signatures
     from localmirror.backends._azure_errors import AzureErrors, is_lost_race
 
 _BATCH = 256  # https://learn.microsoft.com/rest/api/storageservices/blob-batch
@@ -107,6 +109,11 @@ class AzureMirrorMixin(AzureErrors, AzureRepairs):
     def get_object_parameters(self, name: str) -> dict[str, Any]:
         """Return the configured settings, and those that the mirror asks for during an upload."""
         return {**super().get_object_parameters(name), **self.announced_parameters()}
+
+    @classmethod
+    def mirror_checks(cls, alias: str, options: dict[str, Any]) -> Iterator[CheckMessage]:
+        """Return what is wrong with ``STORAGES[alias]`` in ways that only Azure's storage knows."""
+        return check_signatures(cls, alias, options)
 
 
 class MirroredAzureStorage(AzureMirrorMixin, AzureStorage):

@@ -109,14 +109,19 @@ class MirroredS3Storage(S3MirrorMixin, S3Storage):
 class MirroredS3StaticStorage(StaticMirrorMixin, S3MirrorMixin, S3StaticStorage):
     """Static files on S3 under their own names, with a mirror."""
 
+    # A project that sets AWS_S3_FILE_OVERWRITE means its uploads.
+    file_overwrite = True
 
-class MirroredS3ManifestStaticStorage(ManifestFilesMixin, MirroredS3StaticStorage):
+
+class MirroredS3ManifestStaticStorage(ManifestFilesMixin, MirroredS3StaticStorage):  # type: ignore[misc]
     """Static files on S3 under hashed names that a manifest lists, with a mirror."""
 
 
-class MirroredS3CachedStaticStorage(CachedFilesMixin, MirroredS3StaticStorage):
+class MirroredS3CachedStaticStorage(CachedFilesMixin, MirroredS3StaticStorage):  # type: ignore[misc]
     """The same with the hashed names in Django's cache."""
 
 
 class MirroredS3CompressorStorage(CompressorMirrorMixin, S3MirrorMixin, S3StaticStorage):
     """The output of django-compressor on S3, with a mirror."""
+
+    file_overwrite = True

@@ -149,14 +149,6 @@ class TestNames:
         assert storage.listdir("") == (["dir", "other"], [])
         assert [file.name for file in storage.remote_files()] == ["dir/a.txt"]
 
-    def test_roles_for_static_files_overwrite_and_media_does_not(self, rig: Rig) -> None:
-        rig.raw_put("a.txt", b"old")
-        assert rig.storage("static").save("a.txt", ContentFile(b"new")) == "a.txt"
-        assert rig.storage("compressor").save("a.txt", ContentFile(b"newer")) == "a.txt"
-        assert rig.raw_get("a.txt") == b"newer"
-        assert rig.storage().save("a.txt", ContentFile(b"newest")) != "a.txt"
-        assert rig.raw_get("a.txt") == b"newer"
-
     def test_a_file_that_is_opened_for_writing_replaces_what_is_there(self, rig: Rig) -> None:
         rig.raw_put("a.txt", b"old")
         with rig.storage().open("a.txt", "ab") as file:

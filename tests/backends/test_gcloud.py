@@ -93,14 +93,6 @@ class TestNames:
         assert storage.listdir("dir") == ([], ["b.txt"])
         assert storage.listdir("nowhere") == ([], [])
 
-    def test_static_roles_overwrite_whatever_is_set_for_media(self, rig: Rig) -> None:
-        rig.raw_put("a.txt", b"old")
-        with override_settings(GS_FILE_OVERWRITE=False):
-            assert rig.storage("static").save("a.txt", ContentFile(b"new")) == "a.txt"
-            assert rig.storage("compressor").save("a.txt", ContentFile(b"newer")) == "a.txt"
-            assert rig.storage().save("a.txt", ContentFile(b"newest")) != "a.txt"
-        assert rig.raw_get("a.txt") == b"newer"
-
     def test_a_listing_comes_in_pages_and_can_begin_behind_a_name(self, rig: Any) -> None:
         storage = rig.storage("static", location="static")
         names = [f"{number:04}.txt" for number in range(1005)]

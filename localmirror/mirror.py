@@ -93,6 +93,10 @@ class LocalMirrorMixin(Copies):
 
     # -- writing -------------------------------------------------------------------------------------------------
 
+    def get_available_name(self, name: str, max_length: int | None = None) -> str:
+        """Return the name to save under, as the remote decides; a name that cannot be had is refused unasked."""
+        return super().get_available_name(clean_file_name(name), max_length)
+
     def _save(self, name: str, content: Any) -> str:
         name = clean_file_name(name)
         if is_offline():

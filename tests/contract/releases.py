@@ -1,0 +1,24 @@
+"""Publishing some files as a release, without a project and its commands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.files.base import ContentFile
+
+from localmirror.offline import offline
+from localmirror.publish import Publish
+
+
+def publish_files(storage: Any, files: Mapping[str, bytes]) -> set[str]:
+    """Stage *files*, publish them, and return the names that had to be uploaded."""
+    with offline(), storage.staging() as staging:
+        for name, content in files.items():
+            storage.save(name, ContentFile(content))
+            staging.found(name)
+        release = staging.release()
+        staging.commit(release)
+    results = list(Publish(storage).results(release))
+    assert {result.name: result.error for result in results if result.error} == {}
+    return {result.name for result in results if result.status == "uploaded"}

@@ -35,7 +35,7 @@ PAGE = """{% load compress static %}<!doctype html>
 {% compress css %}
 <link rel="stylesheet" href="{% static 'css/site.css' %}">
 <link rel="stylesheet" href="{% static 'css/theme/dark.css' %}">
-<style>.inline { background: url({% static 'img/logo.png' %}) }</style>
+<style>.inline { background: url("{% static 'img/logo.png' %}") }</style>
 {% endcompress %}
 {% compress css file plain %}<link rel="stylesheet" href="{{ STATIC_URL }}css/site.css">{% endcompress %}
 {% compress css inline %}<link rel="stylesheet" href="{% static 'css/base.css' %}">{% endcompress %}

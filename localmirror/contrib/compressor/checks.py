@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
+from urllib.parse import unquote
 
 from django.apps import AppConfig, apps
 from django.conf import STATICFILES_STORAGE_ALIAS, settings
@@ -216,7 +217,7 @@ def _check_addresses(site: Site) -> Findings:
     for configured in (site.static, site.output):
         address = _address(configured)
         base = str(getattr(site.output.storage, "base_url", None) or settings.COMPRESS_URL)
-        if address is None or address == base or _is_nested(site, configured, base, address):
+        if address is None or unquote(address) == unquote(base) or _is_nested(site, configured, base, address):
             continue
         yield Error(
             f"COMPRESS_URL is {base!r}, but the files of {configured.where} are at {address!r}: scheme, domain and "

@@ -16,7 +16,7 @@ from django.utils.functional import cached_property
 
 from localmirror.contrib.compressor.css import rewrite_urls
 from localmirror.exceptions import LocalMirrorError
-from localmirror.names import plain_name
+from localmirror.names import HASH_PART
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 
@@ -141,7 +141,7 @@ class References:
     def _is_hashed(self, name: str) -> bool:
         if self._hashed_names is not None:
             return name in self._hashed_names
-        plain = plain_name(name)
+        plain = HASH_PART.sub("", name)
         return plain != name and self._listed(plain) == name
 
     @cached_property

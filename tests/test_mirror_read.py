@@ -251,7 +251,7 @@ def test_an_immutable_name_is_uploaded_once(s3: Rig) -> None:
 
 def test_that_the_name_proves_the_content_does_not_prove_that_the_remote_has_it(s3: Rig) -> None:
     name = hashed(b"a{}", "CACHE/css/a")
-    (s3.mirror / "css").mkdir(parents=True)
+    (s3.mirror / "CACHE" / "css").mkdir(parents=True)
     (s3.mirror / name).write_bytes(b"a{}")
     storage = s3.storage("compressor")
     assert read(storage, name) == b"a{}"

@@ -65,7 +65,7 @@ class AzureMirrorMixin(AzureErrors, AzureRepairs):
     def _put(self, name: str, file: File[bytes], *, immutable: bool, **condition: Any) -> Uploaded:
         with self.announced(self.headers_for(file, immutable=immutable)):
             settings = ContentSettings(**self._get_content_settings_parameters(self._get_valid_path(name), file))
-        # Azure keeps an MD5 of its own only for what comes in one request; this one it checks, and lists.
+        # By itself Azure keeps an MD5 only of what comes in one request; the one it is given is what its listing tells.
         settings.content_md5 = bytearray.fromhex(self.encoded_md5(name, file))
         file.seek(0)
         return Uploaded(name, self.send(name, file, settings, **condition))

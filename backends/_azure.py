@@ -134,7 +134,8 @@ class AzureStaticStorage(AzureStorage):
         base = urlsplit(self.endpoint_url)
         if self.custom_domain:
             base = base._replace(netloc=self.custom_domain)
-        return f"{base.geturl()}/{self.azure_container}/{quote(self._get_valid_path(name), safe='/~')}"
+        path = self._get_valid_path(name) if name else self._normalize_name("")
+        return f"{base.geturl()}/{self.azure_container}/{quote(path, safe='/~')}"
 
 
 def is_file(blob: Any) -> bool:

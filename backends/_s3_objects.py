@@ -15,7 +15,6 @@ from django.core.files.base import File
 from storages.backends.s3 import S3Storage
 
 from localmirror.backends._s3_errors import S3Errors, status_of
-from localmirror.exceptions import ReleaseConflictError
 from localmirror.names import sibling_of
 from localmirror.remote import RemoteFile, RemoteSeam, Uploaded
 
@@ -119,7 +118,7 @@ class S3Objects(_Base):
         except boto.ClientError as error:
             if status_of(error) not in (409, 412):
                 raise
-            raise ReleaseConflictError(self.conflict_message(name)) from error
+            return self.settle_conflict(name, file, error)
         return Uploaded(name, answer["ETag"].strip('"'))
 
     def remote_file(self, name: str) -> RemoteFile | None:

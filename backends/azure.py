@@ -14,7 +14,6 @@ from django.core.files.base import File
 
 from localmirror.backends._extras import needs_extra
 from localmirror.content import CHUNK_SIZE
-from localmirror.exceptions import ReleaseConflictError
 from localmirror.hashing import CachedFilesMixin
 from localmirror.remote import Headers, RemoteFile, Uploaded
 from localmirror.roles import CompressorMirrorMixin, StaticMirrorMixin
@@ -80,7 +79,7 @@ class AzureMirrorMixin(AzureErrors, AzureRepairs):
         except HttpResponseError as error:
             if not is_lost_race(error):
                 raise
-            raise ReleaseConflictError(self.conflict_message(name)) from error
+            return self.settle_conflict(name, file, error)
 
     def download(self, name: str, target: IO[bytes]) -> RemoteFile | None:
         """Write the content of *name* to *target*: one GET, or one for each 8 MB of a larger file."""

@@ -11,7 +11,6 @@ from django.core.files.base import File
 
 from localmirror.backends._extras import needs_extra
 from localmirror.backends._gzip import packed_if, unpack
-from localmirror.exceptions import ReleaseConflictError
 from localmirror.hashing import CachedFilesMixin
 from localmirror.names import sibling_of
 from localmirror.remote import Headers, RemoteFile, Uploaded
@@ -76,7 +75,7 @@ class GoogleCloudMirrorMixin(GoogleCloudErrors, GoogleCloudRepairs):
         try:
             return self._put(name, file, immutable=False, if_generation_match=generation)
         except PreconditionFailed as error:
-            raise ReleaseConflictError(self.conflict_message(name)) from error
+            return self.settle_conflict(name, file, error)
 
     def download(self, name: str, target: IO[bytes]) -> RemoteFile | None:
         """Write the decoded content of *name* to *target*, which can be read too, in one GET."""

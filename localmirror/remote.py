@@ -244,6 +244,16 @@ class RemoteSeam(Base):
         if (now and now.fingerprint) != (seen and seen.fingerprint):
             raise ReleaseConflictError(self.conflict_message(name))
 
+    def settle_conflict(self, name: str, file: File[bytes], error: Exception) -> Uploaded:
+        """Return what the remote has if it is *file* after all: an answer got lost, and the SDK has sent it again.
+
+        For a conditional write of *name* that was refused with *error*. Raises ReleaseConflictError if it is not.
+        """
+        there = self.remote_file(name)
+        if there is None or there.md5 != self.encoded_md5(name, file):
+            raise ReleaseConflictError(self.conflict_message(name)) from error
+        return Uploaded(name, there.etag)
+
     def conflict_message(self, name: str) -> str:
         """Return what to say when the manifest *name* was replaced by somebody else during a publish."""
         return (

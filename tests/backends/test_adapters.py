@@ -16,6 +16,7 @@ from localmirror.roles import StaticMirrorMixin
 
 from ..corpus import REPOSITORY
 from ..rigs import Rig
+from ..wire import Rule
 
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
 ADAPTERS: dict[str, str] = PROJECT["project"]["entry-points"]["localmirror.adapters"]
@@ -48,6 +49,17 @@ def test_static_roles_overwrite_whatever_a_project_sets_for_its_uploads(rig: Rig
             assert rig.raw_get("a.txt") == role.encode()
         assert rig.storage().save("a.txt", ContentFile(b"upload")) != "a.txt"
     assert rig.raw_get("a.txt") == b"compressor"
+
+
+@pytest.mark.parametrize("rig", ["azure-azurite", "gcs-emulator", "s3-moto"], indirect=True)
+def test_a_manifest_whose_answer_got_lost_is_no_conflict(rig: Rig) -> None:
+    storage = rig.storage("manifest")
+    rule = rig.wire.add(Rule("lose", operation="upload", name="^m.json$", times=1))
+
+    uploaded = storage.upload_manifest("m.json", ContentFile(b"1"), seen=None)
+
+    assert (rule.hits, rig.raw_get("m.json")) == (1, b"1")
+    assert uploaded.etag == storage.remote_file("m.json").etag
 
 
 @pytest.mark.parametrize("rig", ["azure-azurite", "gcs-emulator", "s3-moto"], indirect=True)

@@ -398,6 +398,11 @@ class TestUrls:
             assert url == plain.url(name)
         assert len(seen) == 0
 
+    def test_the_root_has_one_too(self, rig: Rig) -> None:
+        base = f"{rig.endpoint}/{rig.bucket}/"
+        assert rig.storage("static").url("") == base
+        assert rig.storage("static", location="st/a").url("") == rig.storage("static").url("st/a/") == f"{base}st/a/"
+
     def test_static_ones_are_never_signed_by_a_setting(self, rig: Rig) -> None:
         from django.test import override_settings
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from ..corpus import Corpus, Project, Result
+from ..corpus import Corpus, Project
 from ..rigs import Rig
 
 FILTERS = {
@@ -132,13 +132,11 @@ def write_template(site: Project, name: str, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def deploy(site: Project) -> Result:
-    """Collect, publish and compress; return what ``compress`` said."""
-    collected = site.run("collectstatic", "--no-input")
-    assert collected.returncode == 0, collected
-    compressed = site.run("compress", "--force")
-    assert compressed.returncode == 0, compressed
-    return compressed
+def deploy(site: Project) -> None:
+    """Collect, publish and compress, in one process, which takes half the time of two."""
+    commands = ("call_command('collectstatic', interactive=False)", "call_command('compress', force=True)")
+    done = site.python("\n".join(("from django.core.management import call_command", *commands)))
+    assert done.returncode == 0, done
 
 
 def render(site: Project, times: int = 1) -> str:

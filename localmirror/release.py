@@ -103,14 +103,18 @@ class Release:
         return cls(_staged_files(stored), earlier=set(stored["earlier"]))
 
     def to_record(self, public: Iterable[ReleaseFile]) -> bytes:
-        """Return the record that a publish leaves on the remote: what became public, and when."""
+        """Return the record that a publish leaves on the remote: what became public, and when.
+
+        An ETag that is the MD5 need not be told twice.
+        """
+        files = {f.name: [f.size, f.md5, None if f.etag == f.md5 else f.etag] for f in public}
         return _dump(
             {
                 "version": _VERSION,
                 "id": self.id,
                 "published": datetime.now(UTC).isoformat(timespec="seconds"),
                 "manifest": self.manifest_name if self.manifest is not None else None,
-                "files": {f.name: [f.size, f.md5, f.etag] for f in sorted(public, key=lambda f: f.name)},
+                "files": dict(sorted(files.items())),
             }
         )
 

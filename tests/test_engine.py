@@ -273,11 +273,11 @@ def test_deletes_what_is_there_and_does_not_miss_the_rest(s3: Any) -> None:
 # -- what it is set up from -------------------------------------------------------------------------------------------
 
 
-def quick_config(**options: Any) -> Config:
+def quick_config(attempts: int = 3, **options: Any) -> Config:
     return Config(
         signature_version="s3v4",
         s3={"addressing_style": "path"},
-        retries={"total_max_attempts": 3, "mode": "standard"},
+        retries={"total_max_attempts": attempts, "mode": "standard"},
         **options,
     )
 
@@ -324,13 +324,11 @@ def exchange(rig: Any, engine: Engine) -> list[dict[str, Any]]:
     ]
 
 
-@only_moto
-@pytest.mark.parametrize("name", POISON)
-def test_follows_no_variable_of_the_environment(s3: Any, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_follows_no_variable_of_the_environment(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     storage = s3.storage("static", security_token=None)
-    clean = exchange(s3, engine_for(storage))
-    storage._client  # noqa: B018 - boto3 may read the environment; it is obstore that must not
-    monkeypatch.setenv(name, POISON[name])
+    clean = exchange(s3, engine_for(storage))  # boto3 has read the environment by now, as it may
+    for name, value in POISON.items():
+        monkeypatch.setenv(name, value)
     assert exchange(s3, engine_for(storage)) == clean
 
 
@@ -619,18 +617,14 @@ def test_trusts_whom_boto3_trusts(
 
 
 def test_waits_as_long_as_boto3_waits_for_an_answer(s3: Any) -> None:
-    storage = s3.storage(
-        "static", client_config=quick_config(read_timeout=1).merge(Config(retries={"max_attempts": 0}))
-    )
+    storage = s3.storage("static", client_config=quick_config(attempts=1, read_timeout=1))
     s3.wire.delay(8, kind="LIST")
     with pytest.raises(boto.ReadTimeoutError):
         list(engine_for(storage).remote_files())
 
 
 def test_is_patient_with_a_slow_line(s3: Any) -> None:
-    storage = s3.storage(
-        "static", client_config=quick_config(read_timeout=1).merge(Config(retries={"max_attempts": 0}))
-    )
+    storage = s3.storage("static", client_config=quick_config(attempts=1, read_timeout=1))
     s3.wire.delay(3, kind="PUT")
     assert engine_for(storage).upload("a.css", content("a.css", b"a{}"), immutable=False).etag
 
@@ -638,6 +632,7 @@ def test_is_patient_with_a_slow_line(s3: Any) -> None:
 # -- errors -----------------------------------------------------------------------------------------------------------
 
 
+@only_moto
 @pytest.mark.parametrize("fault", [{"status": 500}, {"status": 503}, {"status": 429}, "cut", "refuse", "lose"])
 @pytest.mark.parametrize("method", ["PUT", "GET", "POST"])
 def test_tries_again_after_what_passes(s3: Any, fault: Any, method: str) -> None:
@@ -658,6 +653,7 @@ def act(engine: Engine, method: str) -> None:
         engine.delete_many(["a.css"])
 
 
+@only_moto
 @pytest.mark.parametrize("method", ["PUT", "GET", "POST"])
 @pytest.mark.parametrize("status", [400, 403, 404, 409, 412])
 def test_asks_once_where_it_is_refused(s3: Any, status: int, method: str) -> None:

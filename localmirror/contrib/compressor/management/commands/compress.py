@@ -91,8 +91,9 @@ class Command(compress.Command):
         other, where = self.modes.setdefault(key, (mode, template.template_name))
         if other != mode:
             raise CommandError(
-                f"it has a block in the mode {mode!r} with the same content as one in the mode {other!r} in {where}, and "
-                f"only one of them would be kept. Add something that compressor leaves out, such as <!-- {mode} -->."
+                f"it has a block in the mode {mode!r} with the same content as one in the mode {other!r} in {where}, "
+                "and only one of them would be kept. Write something into one that compressor leaves out, such as the "
+                f"comment <!-- {mode} -->."
             )
 
     def _publish(self, staged: StagedOutput) -> None:

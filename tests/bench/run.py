@@ -27,7 +27,8 @@ from tests.bench.corpus import CACHE, CORPORA, Corpus, Reference, corpus, refere
 from tests.bench.scenarios import Deployment, Run  # noqa: E402
 from tests.bench.variants import BASELINE, BY_NAME, MANAGE, SCENARIOS, VARIANTS, awscli  # noqa: E402
 
-QUICK = [*(variant.name for variant in VARIANTS if variant.name.startswith("ours-")), BASELINE, "stock-rclone"]
+OURS = [variant.name for variant in VARIANTS if variant.name.startswith("ours-")]
+QUICK = [*OURS, BASELINE, "stock-rclone-tuned", "stock-rclone"]
 OUTPUT = {False: ROOT / "docs" / "benchmark", True: ROOT / "tests" / "bench" / "output"}
 
 
@@ -43,7 +44,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--quiet-wait", type=float, metavar="S", help="seconds to wait for a quiet machine at most")
     options = parser.parse_args(arguments)
     options.latency = options.latency or ([30] if options.quick else [0, 10, 30])
-    options.rounds = options.rounds or (3 if options.quick else 5)
+    options.rounds = options.rounds or (2 if options.quick else 5)
     options.variants = options.variants or (QUICK if options.quick else list(BY_NAME))
     options.scenarios = options.scenarios or list(SCENARIOS)
     options.corpus = options.corpus or (["small"] if options.quick else list(CORPORA))

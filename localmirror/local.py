@@ -38,10 +38,14 @@ class Spool:
     """
 
     def __init__(self, directory: str) -> None:
-        os.makedirs(directory, exist_ok=True)
-        self.path = os.path.join(directory, f"{os.getpid()}-{secrets.token_hex(8)}")
+        self.path = f"{directory}/{os.getpid()}-{secrets.token_hex(8)}"
         # Plain os.open: the mode follows the umask, where tempfile would leave 0600 behind.
-        self.fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        try:
+            self.fd = os.open(self.path, flags, 0o666)
+        except FileNotFoundError:
+            os.makedirs(directory, exist_ok=True)
+            self.fd = os.open(self.path, flags, 0o666)
         self.file = os.fdopen(self.fd, "w+b")
 
     def write(self, data: bytes) -> None:
@@ -177,11 +181,15 @@ class MirrorDirectory:
         Both names share their bytes: nothing may ever write either of them in place.
         """
         target = self.path(name)
+        origin = self.path(source)
         self._make_directories(os.path.dirname(target))
         temporary = os.path.join(self.root, RESERVED, "tmp", f"{os.getpid()}-{secrets.token_hex(8)}")
         try:
+            with suppress(FileExistsError):
+                os.link(origin, target, follow_symlinks=False)
+                return target
             os.makedirs(os.path.dirname(temporary), exist_ok=True)
-            os.link(self.path(source), temporary, follow_symlinks=False)
+            os.link(origin, temporary, follow_symlinks=False)
         except OSError:
             return None
         try:

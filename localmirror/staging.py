@@ -228,8 +228,14 @@ class Staging:
     def settled(self, name: str) -> None:
         """Tell that the bytes of *name* are final, as far as can be foreseen."""
         observer = self.observer
-        if observer is not None and observer.wants(name) and (found := self.find(name)) is not None:
-            observer.offer(self.known(name, found))
+        if observer is None or name in self._deleted or not observer.wants(name):
+            return
+        # What was noted a moment ago need not be looked at again: the digest is checked when the file is sent.
+        noted = self._files.get(name)
+        if noted is None and (found := self.find(name)) is not None:
+            noted = self.known(name, found)
+        if noted is not None:
+            observer.offer(noted)
 
     # -- the end -------------------------------------------------------------------------------------------------
 

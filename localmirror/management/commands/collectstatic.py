@@ -161,6 +161,8 @@ class Command(collectstatic.Command):
         """Return whether the file has to be copied: a staged one is unmodified only if its content agrees."""
         if not self._is_staging():
             return bool(super().delete_file(path, prefixed_path, source_storage))
+        if not self.staging.exists(prefixed_path):
+            return True
         with source_storage.open(path) as source:
             unmodified = self.staging.holds(prefixed_path, source)
         if unmodified:

@@ -16,7 +16,7 @@ from django.core.files.base import ContentFile
 from .compressor.site import bundles, make_site, render, urls_in
 from .compressor.site import deploy as deploy_and_compress
 from .corpus import Project
-from .deploying import MANIFEST, manifest, mirrored, public
+from .deploying import MANIFEST, deploy, manifest, mirrored, public, succeeded
 from .rigs import BY_NAME, GenericFtpRig, GenericSftpRig, Rig
 from .servers.azurite import ACCOUNT
 
@@ -129,6 +129,18 @@ def test_static_files(rig: Rig, tmp_path: Path, variant: tuple[str, str], local:
             key = key_behind(storage.url(plain), root)
         assert key == _slashed(location) + hashed
         assert rig.raw_get(key) == local[hashed]
+
+
+@pytest.mark.parametrize("rig", ["s3-moto", "azure-azurite", "gcs-emulator", "libcloud-s3-moto"], indirect=True)
+def test_another_domain_needs_no_upload(rig: Rig, tmp_path: Path) -> None:
+    options, _ = SPELT[rig.module](rig, "static", "")
+    project = Project.make(tmp_path, rig, **options)
+    succeeded(deploy(rig, project))
+    options, root = SPELT[rig.module](rig, "static", DOMAIN)
+    project.set_options(**options)
+    assert succeeded(deploy(rig, project)).uploads == []
+    with project.active():
+        assert project.storage().url("css/site.css").startswith(f"{root}static/css/site.")
 
 
 @pytest.mark.parametrize("rig", RIGS, indirect=True)

@@ -139,14 +139,22 @@ class CompressorMirrorMixin(StagedFirst):
 
     def save_spooled(self, name: str, spool: Spool, digests: Digests, content_type: str | None = None) -> str:
         """Put a spooled file in place in both halves, or in the mirror alone during `staging_output`."""
-        staged: StagedOutput | None = self.__dict__.get("_localmirror_output")
         if self.is_manifest(name):
             self._save_manifest(name, spool, digests)
-        elif staged is not None:
-            staged.save(name, spool, digests)
-        else:
+        elif not self._stage(name, spool, digests):
             return super().save_spooled(name, spool, digests, content_type)
         return name
+
+    def _stage(self, name: str, spool: Spool, digests: Digests) -> bool:
+        staged: StagedOutput | None = self.__dict__.get("_localmirror_output")
+        if staged is None:
+            return False
+        try:
+            staged.save(name, spool, digests)
+        except OSError as error:
+            self._do_without(error)
+            return False
+        return True
 
     def _save_manifest(self, name: str, spool: Spool, digests: Digests) -> None:
         spool.file.flush()

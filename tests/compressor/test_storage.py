@@ -20,6 +20,7 @@ from localmirror import CompressorMirrorMixin, LocalMirrorMixin, offline
 from localmirror.exceptions import PublishError, ReleaseNotPublishedError
 from localmirror.publish import Result
 
+from ..disks import disk
 from ..rigs import S3MotoRig, prepared
 
 CSS = b"body{margin:0}"
@@ -204,6 +205,35 @@ def test_the_remote_down_does_not_matter_to_a_warm_mirror(rig: S3MotoRig) -> Non
     cold = rig.storage("compressor")
     assert cold.exists(bundle())
     assert look_up(cold, "css/app.css") == CSS
+
+
+def test_a_read_only_mirror(rig: S3MotoRig, tmp_path: Path) -> None:
+    old, new = hashed("css/app.css", b"old"), hashed("css/app.css", b"new")
+    with disk(tmp_path / "disk") as mount:
+        rig.mirror = mount.root / "mirror"
+        for name in (old, "css/plain.css"):
+            rig.storage("static").save(name, ContentFile(b"old"))
+        rig.storage("compressor").save(bundle(), ContentFile(CSS))
+        for name in (new, "css/plain.css", bundle(b"new")):
+            rig.raw_put(name, b"new")
+        with mount.read_only():
+            storage = rig.storage("compressor", mirror_max_age=0)
+            with rig.wire.recording() as seen:
+                assert look_up(storage, old) == b"old"
+                assert storage.exists(bundle())
+            assert seen.counts() == {}
+            # What has no up-to-date copy, and can get none, is left to compressor's finders.
+            assert look_up(storage, new) is None
+            assert look_up(storage, "css/plain.css") is None
+            assert storage.exists(bundle(b"new"))
+            assert not storage.exists(bundle(b"none"))
+            write_only = rig.storage("compressor", mirror_on_error="log")
+            with write_only.staging_output() as staged:
+                write_only.save(bundle(b"more"), ContentFile(b"more"))
+                assert list(staged.publish()) == []
+            write_manifest(write_only, {"a": "b"})
+            assert read_manifest(write_only) == {"a": "b"}
+    assert rig.raw_get(bundle(b"more")) == b"more"
 
 
 # -- the offline manifest ------------------------------------------------------------------------------------------

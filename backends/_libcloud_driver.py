@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mimetypes
 import os
 import secrets
 from collections.abc import Iterator
@@ -46,6 +47,12 @@ def build(driver: type, *args: Any, **kwargs: Any) -> Any:
     return made
 
 
+def encoding_of(name: str) -> str | None:
+    """Return the Content-Encoding that a name promises."""
+    sibling = sibling_of(name)
+    return sibling[1] if sibling else mimetypes.guess_type(name)[1]
+
+
 class Chunks:
     """A file as every driver reads it right: by `read` or by iteration, in pieces that are no lines."""
 
@@ -75,8 +82,8 @@ class _Adapter(HTTPAdapter):
             request.headers["Content-Length"] = "0"
             request.body = None
         response = super().send(request, stream, timeout or _TIMEOUT, *args, **kwargs)
-        if sibling_of(urlsplit(request.url).path):
-            # What is stored as ``.gz`` is wanted as it is; its Content-Encoding is for browsers.
+        if encoding_of(urlsplit(request.url).path):
+            # What is called ``.gz`` is wanted as it is stored; its Content-Encoding is for browsers.
             response.raw.headers.discard("Content-Encoding")
         return response
 

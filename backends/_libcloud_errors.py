@@ -9,6 +9,12 @@ from libcloud.common.exceptions import BaseHTTPError
 from libcloud.common.types import InvalidCredsError, LibcloudError
 from libcloud.storage.types import ContainerDoesNotExistError
 
+UNAVAILABLE: tuple[type[BaseException], ...] = (
+    requests.ConnectionError,
+    requests.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+)
+
 
 def status_of(error: BaseException) -> int:
     """Return the HTTP status that *error* speaks of, 0 if it names none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -17,7 +18,11 @@ from libcloud.storage.types import ObjectDoesNotExistError
 from storages.utils import get_available_overwrite_name
 
 from localmirror.backends._libcloud import LibCloudContainer
+from localmirror.backends._libcloud_provider import is_kind
 from localmirror.content import CHUNK_SIZE
+from localmirror.remote import RemoteFile
+
+_MD5 = re.compile(r"[0-9a-f]{32}")
 
 
 class LibCloudRemote(LibCloudContainer):
@@ -109,3 +114,16 @@ def modified_of(found: Any) -> datetime | None:
             modified = read(told)
             return modified if modified.tzinfo else modified.replace(tzinfo=UTC)
     return None
+
+
+def etag_of(found: Any) -> str | None:
+    """Return the provider's word for this version of a libcloud object."""
+    # What the LOCAL driver calls a hash is one of the date.
+    return None if is_kind(type(found.driver), "LocalStorageDriver") else (found.hash or "").strip('"') or None
+
+
+def remote_file_of(name: str, found: Any) -> RemoteFile:
+    """Return what a libcloud object tells, as the mirror wants to know it."""
+    etag = etag_of(found)
+    md5 = found.extra.get("md5_hash") or etag or ""
+    return RemoteFile(name, found.size, md5 if _MD5.fullmatch(md5) else None, modified_of(found), etag)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
+import mimetypes
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import IO, Any, ClassVar
 
 from django.contrib.staticfiles.storage import ManifestFilesMixin
@@ -18,23 +19,19 @@ from localmirror.remote import Headers, RemoteFile, Uploaded
 from localmirror.roles import CompressorMirrorMixin, StaticMirrorMixin
 
 with needs_extra("libcloud"):
-    import requests
     from libcloud.storage.types import ObjectDoesNotExistError
     from storages.backends.apache_libcloud import LibCloudStorage
 
     from localmirror.backends._libcloud_checks import check_driver
-    from localmirror.backends._libcloud_errors import describe, is_fatal, status_of
-    from localmirror.backends._libcloud_provider import is_kind
-    from localmirror.backends._libcloud_storage import LibCloudRemote, modified_of
-
-_MD5 = re.compile(r"[0-9a-f]{32}")
+    from localmirror.backends._libcloud_errors import UNAVAILABLE, describe, is_fatal, status_of
+    from localmirror.backends._libcloud_storage import LibCloudRemote, etag_of, remote_file_of
 
 
 class LibCloudMirrorMixin(LocalMirrorMixin, LibCloudRemote):
     """LocalMirrorMixin for what apache-libcloud reaches."""
 
     missing_errors: ClassVar[tuple[type[BaseException], ...]] = (ObjectDoesNotExistError,)
-    unavailable_errors: ClassVar[tuple[type[BaseException], ...]] = (requests.ConnectionError, requests.Timeout)
+    unavailable_errors: ClassVar[tuple[type[BaseException], ...]] = UNAVAILABLE
     identity_attributes: ClassVar[tuple[str, ...]] = ("endpoint", "bucket", "location")
     secret_attributes: ClassVar[tuple[str, ...]] = ("key", "access_key", "token")
 
@@ -68,29 +65,23 @@ class LibCloudMirrorMixin(LocalMirrorMixin, LibCloudRemote):
     def remote_files(self, prefix: str = "", after: str = "") -> Iterator[RemoteFile]:
         """Iterate over the flat listing below *prefix*, from its beginning."""
         for name, found in self.objects(prefix):
-            yield self._remote_file(name, found)
+            yield remote_file_of(name, found)
 
     def remote_file(self, name: str) -> RemoteFile | None:
         """Return what the provider says of *name*, None if there is no such object."""
         try:
-            return self._remote_file(name, self._get_object(name))
+            return remote_file_of(name, self._get_object(name))
         except ObjectDoesNotExistError:
             return None
-
-    def _remote_file(self, name: str, found: Any) -> RemoteFile:
-        etag = self._etag(found)
-        md5 = found.extra.get("md5_hash") or etag or ""
-        return RemoteFile(name, found.size, md5 if _MD5.fullmatch(md5) else None, modified_of(found), etag)
-
-    def _etag(self, found: Any) -> str | None:
-        # What the LOCAL driver calls a hash is one of the date.
-        return None if is_kind(type(found.driver), "LocalStorageDriver") else (found.hash or "").strip('"') or None
 
     def upload(self, name: str, file: File[bytes], *, immutable: bool) -> Uploaded:
         """Send *file* in one request."""
         headers = self.headers_for(file, immutable=immutable)
         content_type = headers.content_type or getattr(file, "content_type", None)
-        return Uploaded(name, self._etag(self.put(name, file, self.header_parameters(headers), content_type)))
+        if content_type is None:
+            content_type, encoding = mimetypes.guess_type(name)
+            headers = replace(headers, content_encoding=encoding)
+        return Uploaded(name, etag_of(self.put(name, file, self.header_parameters(headers), content_type)))
 
     def header_parameters(self, headers: Headers) -> dict[str, Any]:
         """Return *headers* as HTTP spells them; drivers take the Content-Type apart from them."""

@@ -143,6 +143,7 @@ def test_every_block_has_a_name_and_a_test() -> None:
         "publish",
         "image-settings",
         "release-settings",
+        "demo-output",
     }
     assert {block.name for block in blocks()} == tested
     assert len(BLOCKS) == len(blocks()), "two blocks have one name"
@@ -213,3 +214,13 @@ def test_a_pinned_release_is_published_under_its_id(project: Project) -> None:
     pinned = "from django.templatetags.static import static; print(static('css/site.css'))"
     url = project.run("python", "manage.py", "shell", "-v0", "-c", pinned).strip()
     assert hashed({url}), url
+
+
+def test_the_table_of_the_demo_is_one_that_it_prints() -> None:
+    demo = (ROOT / "examples" / "quickstart" / "demo.py").read_text(encoding="utf-8")
+    head, *rows = BLOCKS["demo-output"].text.splitlines()
+    assert [row[:17].rstrip() for row in rows] == re.findall(r'demo\.deploy\("(.*?)"\)', demo)
+    assert set(head.split()) <= set(re.findall(r'"(\w+)"', demo))
+    for row in rows:
+        files, _, uploaded, current, failed = map(int, row[17:].split()[:5])
+        assert uploaded + current + failed == files

@@ -46,10 +46,10 @@ class CachedNames(Mapping[str, str]):
 
     def __getitem__(self, name: str) -> str:
         cache = self._cache
-        live = cache.get(self._live_key(getattr(self._storage, "mirror_release", None)))
-        found: Any = cache.get(self._key(live, name)) if live else None
-        if found is not None:
-            return str(found)
+        live: str = cache.get(self._live_key(getattr(self._storage, "mirror_release", None)), "")
+        found: str = cache.get(self._key(live, name), "") if live else ""
+        if found:
+            return found
         digest, names = self._read_before
         return (names if live and live == digest else self._read())[name]
 

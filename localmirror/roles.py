@@ -181,7 +181,8 @@ class StaticMirrorMixin(StagedFirst):
 
     def listdir(self, path: str) -> tuple[list[str], list[str]]:
         """Return the directories and files in *path*: on the remote, or in the mirror while staging."""
-        return self.mirror.listdir(clean_name(path)) if self._staging else super().listdir(path)
+        staging = self._staging
+        return staging.listdir(clean_name(path)) if staging else super().listdir(path)
 
     def url(self, name: str | None, *args: Any, **kwargs: Any) -> str:
         """Return the public address of *name*, which is the remote's to tell.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import posixpath
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -175,6 +176,11 @@ class Staging:
     def exists(self, name: str) -> bool:
         """Whether the staged tree has *name*."""
         return name in self.held or self.find(name) is not None
+
+    def listdir(self, path: str) -> tuple[list[str], list[str]]:
+        """Return the directories and files that the staged tree has directly in *path*."""
+        directories, files = self.mirror.listdir(path)
+        return directories, [name for name in files if posixpath.join(path, name) not in self._deleted]
 
     def delete(self, name: str) -> None:
         """Put off deleting *name* until the end."""

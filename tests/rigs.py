@@ -81,7 +81,7 @@ class Rig:
 
     #: Speaks HTTP, so that ``wire`` stands before it.
     http = False
-    #: Lists whole buckets, in one request per 1,000 objects.
+    #: Lists whole buckets, in one request per 1,000 objects or more.
     flat_listing = False
     #: The listing names an MD5 of objects that were sent in one piece.
     md5_in_listing = False
@@ -332,21 +332,26 @@ class AzureRig(Rig):
         return [KEY]
 
     @property
-    def client(self) -> Any:
-        """The SDK's client of the container, at the server itself."""
+    def service(self) -> Any:
+        """The SDK's client of the account, at the server itself."""
         if not hasattr(self, "_service"):
             from azure.storage.blob import BlobServiceClient
 
             self._service = BlobServiceClient.from_connection_string(self.server.connection_string())
-        return self._service.get_container_client(self.bucket)
+        return self._service
+
+    @property
+    def client(self) -> Any:
+        """The SDK's client of the container, at the server itself."""
+        return self.service.get_container_client(self.bucket)
 
     def make_bucket(self, name: str) -> None:
-        assert self.client
-        self._service.create_container(name)
+        self.service.create_container(name)
 
     def remove_bucket(self, name: str) -> None:
-        self._service.delete_container(name)
-        self._service.close()
+        self.service.delete_container(name)
+        self.service.close()
+        del self._service
 
     @contextlib.contextmanager
     def _missing(self, name: str) -> Iterator[None]:
@@ -436,6 +441,7 @@ class GcsRig(Rig):
             blob.delete()
         bucket.delete()
         self._client.close()
+        del self._client
 
     def _blob(self, name: str) -> Any:
         blob = self.client.get_blob(name)
@@ -510,7 +516,6 @@ class _Directory(Rig):
         content = self.raw_get(name)
         return Head(size=len(content), md5=hashlib.md5(content).hexdigest())
 
-
     @contextlib.contextmanager
     def refusing(self, name: str) -> Iterator[None]:
         obstacle = self.root / name
@@ -539,7 +544,6 @@ class _LibCloud(Rig):
 
 class LibCloudLocalRig(_LibCloud, _Directory):
     name = "libcloud-local"
-    flat_listing = True
 
     @property
     def root(self) -> Path:
@@ -608,7 +612,7 @@ class GenericFileSystemRig(_Generic, _Directory):
 
     @property
     def root(self) -> Path:
-        return self.directory / "remote"
+        return self.directory / "remote" / self.bucket
 
     def options(self, role: str = "media", **options: Any) -> dict[str, Any]:
         return {"location": str(self.root), "base_url": "/remote/", "allow_overwrite": True, **options}
@@ -675,6 +679,7 @@ class SharedMemoryStorage(InMemoryStorage):
 
     def __init__(self, bucket: str, **options: Any) -> None:
         super().__init__(**options)
+        self.bucket = bucket
         self._root = self._buckets.setdefault(bucket, InMemoryDirNode())
         self._resolve(self.base_location, create_if_missing=True, leaf_cls=InMemoryDirNode)
 

@@ -2,66 +2,28 @@
 
 from __future__ import annotations
 
+import gzip
 import re
-import threading
-import zlib
+import shutil
 from datetime import datetime
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from boto3.s3.transfer import S3Transfer
 from botocore import exceptions as boto
-from botocore.config import Config
 from django.core.files.base import File
 from storages.backends.s3 import S3Storage
 
-from localmirror.backends._s3_errors import S3Errors, status_of
+from localmirror.backends._s3_connection import S3Connection
+from localmirror.backends._s3_errors import status_of
+from localmirror.content import CHUNK_SIZE
 from localmirror.names import sibling_of
 from localmirror.remote import RemoteFile, RemoteSeam, Uploaded
 
-if TYPE_CHECKING:
-
-    class _Base(S3Errors, S3Storage): ...
-
-else:
-    _Base = S3Errors
-
 _MD5 = re.compile(r"[0-9a-f]{32}")
-_making = threading.Lock()
 
 
-class S3Objects(_Base):
+class S3Objects(S3Connection):
     """The part of the S3 adapter that moves one object."""
-
-    @property
-    def _client_session(self) -> Any:
-        """The session that `_client` belongs to; its credentials renew themselves."""
-        session = self.__dict__.get("_localmirror_session")
-        if session is None:
-            session = self.__dict__["_localmirror_session"] = self._create_session()
-        return session
-
-    @property
-    def _client(self) -> Any:
-        """One client for all threads, which boto3 allows, with a connection for each of them."""
-        if type(self).connection is not S3Storage.connection:
-            return self.connection.meta.client
-        client = self.__dict__.get("_localmirror_client")
-        if client is None:
-            config = Config(max_pool_connections=max(10, self.mirror_workers))
-            client = self.__dict__["_localmirror_client"] = self.make_client(config)
-        return client
-
-    def make_client(self, config: Config) -> Any:
-        """Return a client as the storage's own is, with *config* over what is configured."""
-        with _making:  # boto3's sessions are not for several threads at once, unlike its clients
-            return self._client_session.client(
-                "s3",
-                region_name=self.region_name,
-                use_ssl=self.use_ssl,
-                endpoint_url=self.endpoint_url,
-                config=self.client_config.merge(config),
-                verify=self.verify,
-            )
 
     @property
     def saves_in_its_own_way(self) -> bool:
@@ -134,12 +96,10 @@ class S3Objects(_Base):
     def download(self, name: str, target: IO[bytes]) -> RemoteFile | None:
         """Write the decoded content of *name* to *target*, in one GET."""
         answer = self._client.get_object(**self._object(name), **self._read_parameters(name))
-        decode = answer.get("ContentEncoding") == "gzip" and self.encodes(name, whatever_is_set=True)
-        unzip = zlib.decompressobj(wbits=31) if decode else None
-        for chunk in answer["Body"].iter_chunks(1 << 18):
-            target.write(unzip.decompress(chunk) if unzip else chunk)
-        if unzip:
-            target.write(unzip.flush())
+        body = answer["Body"]
+        if answer.get("ContentEncoding") == "gzip" and self.encodes(name, whatever_is_set=True):
+            body = gzip.GzipFile(fileobj=body)
+        shutil.copyfileobj(body, target, CHUNK_SIZE)
         return remote_file(name, answer["ContentLength"], answer["ETag"], answer["LastModified"])
 
     def encodes(self, name: str, *, whatever_is_set: bool = False) -> bool:

@@ -1,0 +1,55 @@
+"""The client that the S3 adapter works with."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from botocore.config import Config
+from storages.backends.s3 import S3Storage
+
+from localmirror.backends._s3_errors import S3Errors
+
+if TYPE_CHECKING:
+
+    class _Base(S3Errors, S3Storage): ...
+
+else:
+    _Base = S3Errors
+
+_making = threading.Lock()
+
+
+class S3Connection(_Base):
+    """The part of the S3 adapter that makes clients, and keeps one."""
+
+    @property
+    def _client_session(self) -> Any:
+        """The session that `_client` belongs to; its credentials renew themselves."""
+        session = self.__dict__.get("_localmirror_session")
+        if session is None:
+            session = self.__dict__["_localmirror_session"] = self._create_session()
+        return session
+
+    @property
+    def _client(self) -> Any:
+        """One client for all threads, which boto3 allows, with a connection for each of them."""
+        if type(self).connection is not S3Storage.connection:
+            return self.connection.meta.client
+        client = self.__dict__.get("_localmirror_client")
+        if client is None:
+            config = Config(max_pool_connections=max(10, self.mirror_workers))
+            client = self.__dict__["_localmirror_client"] = self.make_client(config)
+        return client
+
+    def make_client(self, config: Config) -> Any:
+        """Return a client as the storage's own is, with *config* over what is configured."""
+        with _making:  # boto3's sessions are not for several threads at once, unlike its clients
+            return self._client_session.client(
+                "s3",
+                region_name=self.region_name,
+                use_ssl=self.use_ssl,
+                endpoint_url=self.endpoint_url,
+                config=self.client_config.merge(config),
+                verify=self.verify,
+            )

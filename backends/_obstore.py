@@ -14,12 +14,12 @@ from django.core.files.base import File
 from obstore.exceptions import BaseError
 
 from localmirror.backends._engines import Unfit
-from localmirror.backends._obstore_words import Failure, Flight, plain
-from localmirror.content import CHUNK_SIZE
+from localmirror.backends._flight import Flight, pieces, whole
+from localmirror.backends._obstore_words import Failure, plain
 from localmirror.remote import Engine, RemoteFile, RemoteSeam, Uploaded
 
 #: Bytes that all threads together hold in memory to send them.
-BYTES_IN_FLIGHT = 48 << 20
+BYTES_IN_FLIGHT = 32 << 20
 #: Parts of one file that are sent at the same time.
 PARTS_AT_ONCE = 2
 #: Seconds that sending may take beyond what an SDK would wait for an answer. obstore counts from the first byte of a
@@ -42,12 +42,8 @@ class ObstoreEngine(Engine):
 
     # -- what an adapter says --------------------------------------------------------------------------------------
 
-    def sending(self) -> Any:
-        """Return the store that files are sent to, patient with slow lines."""
-        raise NotImplementedError
-
-    def asking(self) -> Any:
-        """Return the store for requests without a body."""
+    def store(self, *, sending: bool = False) -> Any:
+        """Return the store of the remote; the one for *sending* is patient with slow lines."""
         raise NotImplementedError
 
     def key(self, name: str) -> str:
@@ -88,13 +84,8 @@ class ObstoreEngine(Engine):
     def _entries(self, prefix: str, after: str) -> Iterator[Any]:
         base = self.key("")
         directory = (base + prefix).rstrip("/")
-        store = self.asking()
-        pages = obstore.list(
-            store,
-            plain(directory) if directory else None,
-            offset=plain(base + after) if after else None,
-            chunk_size=1000,
-        )
+        below, behind = plain(directory) if directory else None, plain(base + after) if after else None
+        pages = obstore.list(self.store(), below, offset=behind, chunk_size=1000)
         while (page := self._asked(lambda: next(pages, None))) is not None:
             yield from page
 
@@ -108,23 +99,23 @@ class ObstoreEngine(Engine):
                 file.seek(0)
                 body: Any = self.encoded(name, file, attributes)
                 if body is None:
-                    body = iter(lambda: file.read(CHUNK_SIZE), b"") if in_parts else file.read()
-                etag = self._put(key, body, attributes)
+                    body = pieces(file) if in_parts else whole(file)
+                etag = self._put(key, body, attributes, in_parts=in_parts)
         except Unfit as reason:
             self._remark("sends some files", reason)
             file.seek(0)
             return super().upload(name, file, immutable=immutable)
         return Uploaded(name, etag.strip('"') if etag else None)
 
-    def _put(self, key: str, body: Any, attributes: dict[str, str]) -> str | None:
-        store = self.sending()
+    def _put(self, key: str, body: Any, attributes: dict[str, str], *, in_parts: bool) -> str | None:
+        store = self.store(sending=True)
         answer = self._asked(
             lambda: obstore.put(
                 store,
                 key,
                 body,
                 attributes=attributes,
-                use_multipart=not isinstance(body, bytes),
+                use_multipart=in_parts,
                 chunk_size=self.part_size,
                 max_concurrency=PARTS_AT_ONCE,
             )
@@ -136,7 +127,7 @@ class ObstoreEngine(Engine):
         names = list(names)
         try:
             keys = [plain(self.key(name)) for name in names]
-            store = self.asking()
+            store = self.store()
             self._asked(lambda: obstore.delete(store, keys))
         except Unfit as reason:
             self._remark("deletes", reason)

@@ -63,7 +63,7 @@ class S3Engine(ObstoreEngine):
         self._moved = False
         self._address = address(client, bucket)
         self._stores: list[S3Store] = [
-            store(client, bucket, self._address, self._credentials, seconds) for seconds in (SENDING_SECONDS, 0)
+            store(client, bucket, self._address, self._credentials, seconds) for seconds in (0, SENDING_SECONDS)
         ]
 
     def _credentials(self) -> dict[str, Any]:
@@ -79,7 +79,7 @@ class S3Engine(ObstoreEngine):
             "expires_at": datetime.now(UTC) + timedelta(seconds=_OBSTORES_MARGIN + CREDENTIALS_SECONDS),
         }
 
-    def _connected(self) -> list[S3Store]:
+    def store(self, *, sending: bool = False) -> S3Store:
         with self._lock:
             if self._moved:  # the SDK has met the same answer meanwhile, and learnt where the bucket is
                 known = self._address
@@ -87,13 +87,7 @@ class S3Engine(ObstoreEngine):
                 if self._address == known:
                     self._moved = True
                     raise Unfit("S3 sends obstore elsewhere")
-            return self._stores
-
-    def sending(self) -> S3Store:
-        return self._connected()[0]
-
-    def asking(self) -> S3Store:
-        return self._connected()[1]
+            return self._stores[sending]
 
     def key(self, name: str) -> str:
         key: str = self.storage._normalize_name(name)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import html
 import re
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import NamedTuple
 
 from localmirror.backends._engines import Unfit
@@ -54,25 +51,3 @@ def plain(key: str) -> str:
     if any(part in ("", ".", "..") for part in key.split("/")) or _CONTROL.search(key):
         raise Unfit("obstore would change or refuse names such as 'trail/' and 'a//b'")
     return key
-
-
-class Flight:
-    """A bound on the bytes that all threads together hold; what is larger than the bound goes alone."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._held = 0
-        self._changed = threading.Condition()
-
-    @contextmanager
-    def of(self, size: int) -> Iterator[None]:
-        """Hold *size* bytes during the ``with`` block, having waited until they are within the bound."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._held or self._held + size <= self._limit)
-            self._held += size
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._held -= size
-                self._changed.notify_all()

@@ -36,7 +36,7 @@ from storages.backends.s3 import S3StaticStorage
 
 from localmirror.backends import _obstore_s3
 from localmirror.backends._obstore import ObstoreEngine
-from localmirror.backends._obstore_words import Flight
+from localmirror.backends._flight import Flight
 from localmirror.backends.s3 import MirroredS3StaticStorage, S3MirrorMixin
 from localmirror.content import SpooledContent
 from localmirror.remote import Engine, RemoteSeam

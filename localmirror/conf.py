@@ -13,8 +13,8 @@ from django.core.exceptions import ImproperlyConfigured
 #: Cache-Control of immutable names: a year, and never asked for again (RFC 9111, 5.2.2; RFC 8246).
 IMMUTABLE_CACHE_CONTROL = "public, max-age=31536000, immutable"
 
-#: Parallel transfers of a publish. Measured with 3,000 static files (77 MB), 30 ms a request, `rclone serve s3`, obstore:
-#: 16 at once 6.8 s, 32 3.7 s, 64 2.2 s, 128 2.4 s; with boto3, whose limit is the client's CPU, 32 5.2 s and 64 6.0 s.
+#: Parallel transfers of a publish. Measured with 3,000 files (77 MB) at 30 ms a request to `rclone serve s3`: obstore
+#: took 6.8 s with 16, 3.7 s with 32, 2.2 s with 64, 2.4 s with 128; boto3, bound by its CPU, 5.2 s with 32, 6.0 s with 64.
 DEFAULT_WORKERS = 64
 
 OPTIONS: Mapping[str, Any] = {

@@ -30,8 +30,9 @@ class LibCloudContainer(Storage):
 
     own_options = ("base_url", "location", "file_overwrite", "querystring_auth", "upload_extra", "upload_headers")
 
-    #: What URLs begin with; None: the provider's public address.
-    base_url: str | None = None
+    #: What URLs begin with; where it is not set, the provider's public address. It has no value then, not even None:
+    #: django-compressor 4.6.0 takes any value of ``storage.base_url`` for what its sources' addresses begin with.
+    base_url: str
     #: The prefix of all names in the container.
     location: str = ""
     #: Whether a name that is taken is saved over.

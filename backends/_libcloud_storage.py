@@ -82,8 +82,9 @@ class LibCloudRemote(LibCloudContainer):
 
     def url(self, name: str | None) -> str:
         name = name or ""
-        if self.base_url is not None:
-            return urljoin(self.base_url, _quoted(name))
+        base_url = getattr(self, "base_url", None)
+        if base_url is not None:
+            return str(urljoin(base_url, _quoted(name)))
         if not self.family.by_name:
             return urljoin(str(getattr(settings, self.url_setting)), _quoted(name))
         if self.querystring_auth:

@@ -60,7 +60,7 @@ class CachedNames(Mapping[str, str]):
         return len(self._read())
 
     def _read(self) -> dict[str, str]:
-        manifest = self._storage.read_manifest()
+        manifest: Any = self._storage.read_manifest()
         if manifest is None:
             return {}
         return self.remember(manifest, getattr(self._storage, "mirror_release", None))

@@ -107,6 +107,8 @@ class Rig:
     longest_name = 1024
     #: An error status that the SDK reports at once, without trying for minutes.
     fault_status = 500
+    #: Options with which the SDK gives up at once when it cannot connect.
+    impatience: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -316,6 +318,7 @@ class AzureRig(Rig):
     checks_credentials = key_and_directory = threads = location = True
     # The SDK waits 15 seconds and more before it tries again after a 5xx.
     fault_status = 400
+    impatience: ClassVar[dict[str, Any]] = {"client_options": {"retry_total": 0}}
 
     def options(self, role: str = "media", **options: Any) -> dict[str, Any]:
         return {

@@ -8,8 +8,15 @@ import posixpath
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import pytest
+
 from ..deploying import mirrored, public
-from ..rigs import Rig
+from ..rigs import RIGS, Rig
+
+
+def on(fits: Callable[[type[Rig]], bool]) -> pytest.MarkDecorator:
+    """Run a test on the rigs that fit, where the others have nothing to show for it."""
+    return pytest.mark.parametrize("rig", [rig.name for rig in RIGS if fits(rig)], indirect=True)
 
 
 def both(rig: Rig) -> dict[str, bytes]:

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from ..deploying import mirrored, public
 from ..rigs import Rig
-from .halves import both, hashed, no_requests
+from .halves import both, hashed, no_requests, on
 
 ROLES = ["media", "static", "compressor"]
 LONG_AGO = 1_000_000_000
@@ -223,6 +223,32 @@ def test_a_storage_can_be_written_down_in_a_migration(rig: Rig) -> None:
     assert path == rig.backend()
     assert not arguments
     assert options == rig.settings_for()["OPTIONS"]
+
+
+@on(lambda rig: rig.module != "generic")
+def test_a_location_is_where_all_of_it_lies(rig: Rig) -> None:
+    storage = rig.storage("static", location="st/ä tic")
+    around = {"a.txt": b"foreign", "st/a.txt": b"foreign", "st/ä tic2/a.txt": b"foreign"}
+    for name, content in around.items():
+        rig.raw_put(name, content)
+    rig.raw_put("st/ä tic/dir/remote.txt", b"r")
+
+    assert storage.save("a.txt", ContentFile(b"a")) == "a.txt"
+
+    assert rig.raw_all() == {**around, "st/ä tic/dir/remote.txt": b"r", "st/ä tic/a.txt": b"a"}
+    assert mirrored(rig) == {"a.txt": b"a"}
+    assert storage.listdir("") == (["dir"], ["a.txt"])
+    assert storage.listdir("dir") == ([], ["remote.txt"])
+    assert {file.name for file in storage.remote_files()} == {"a.txt", "dir/remote.txt"}
+    assert [file.name for file in storage.remote_files("dir/")] == ["dir/remote.txt"]
+    if rig.http:  # else the address is one that the project has configured for the whole of it
+        assert unquote(storage.url("a.txt")).endswith("/st/ä tic/a.txt")
+    assert not storage.exists("st/a.txt")
+    with storage.open("dir/remote.txt") as file:
+        assert file.read() == b"r"
+    storage.delete("a.txt")
+    storage.delete_many(["dir/remote.txt"])
+    assert rig.raw_all() == around
 
 
 # While staging

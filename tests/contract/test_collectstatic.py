@@ -12,9 +12,9 @@ from django.core.management import call_command
 
 from ..corpus import Project
 from ..deploying import MANIFEST, mirrored, public
-from ..rigs import RIGS, Rig
+from ..rigs import Rig
 from .deploying import LEAF, SITE, assert_whole, collect, failing, paths_of
-from .halves import both, hashed, no_requests
+from .halves import both, hashed, no_requests, on
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_a_first_deployment_that_fails_leaves_no_manifest(rig: Rig, project: Pro
     assert rig.storage("manifest").hashed_files == {}
 
 
-@pytest.mark.parametrize("rig", [rig.name for rig in RIGS if rig.processes], indirect=True)
+@on(lambda rig: rig.processes)
 def test_a_failure_is_told_by_name_and_exit_code(rig: Rig, project: Project) -> None:
     refused = hashed(LEAF, SITE[LEAF])
 

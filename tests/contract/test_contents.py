@@ -7,14 +7,13 @@ import random
 import shutil
 from pathlib import Path
 
-import pytest
 from django.core.files.base import ContentFile
 
 from ..contents import CONTENTS
 from ..corpus import Project
 from ..deploying import mirrored
-from ..rigs import RIGS, Rig
-from .halves import assert_no_spools, both, failures_of
+from ..rigs import Rig
+from .halves import assert_no_spools, both, failures_of, on
 from .releases import publish_files
 
 MB = 1 << 20
@@ -86,7 +85,7 @@ def test_twenty_megabytes(rig: Rig) -> None:
     assert publish_files(storage, {"published.bin": LARGE}) == set()
 
 
-@pytest.mark.parametrize("rig", [rig.name for rig in RIGS if rig.processes], indirect=True)
+@on(lambda rig: rig.processes)
 def test_a_file_is_never_held_in_memory(rig: Rig, tmp_path: Path) -> None:
     project = Project.make(tmp_path, rig, role="static", files={})
     result = project.python(MEMORY)

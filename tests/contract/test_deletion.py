@@ -7,7 +7,7 @@ from django.core.files.base import ContentFile
 
 from ..deploying import mirrored, public
 from ..rigs import Rig
-from .halves import both
+from .halves import both, on
 
 NEIGHBOURS = ["a", "a.txt", "a.txt.gz", "ab.txt", "dir/a.txt", "dir/sub/a.txt", "dir two/a.txt", "grün/ä ☃.txt"]
 
@@ -57,9 +57,8 @@ def test_a_name_can_be_saved_again(rig: Rig) -> None:
         assert both(rig) == {}
 
 
+@on(lambda rig: rig.http)
 def test_a_remote_that_refuses_keeps_the_mirror(rig: Rig) -> None:
-    if not rig.http:
-        pytest.skip("nothing stands before the server that could refuse")
     storage = rig.storage()
     storage.save("a.txt", ContentFile(b"a"))
     rig.wire.fail(rig.fault_status, method="DELETE")

@@ -12,12 +12,12 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from localmirror.conf import IMMUTABLE_CACHE_CONTROL
 
 from ..deploying import MANIFEST, mirrored
-from ..rigs import RIGS, Rig
-from .halves import both, hashed
+from ..rigs import Rig
+from .halves import both, hashed, on
 from .releases import publish_files
 
-carrying = pytest.mark.parametrize("rig", [rig.name for rig in RIGS if rig.headers], indirect=True)
-compressing = pytest.mark.parametrize("rig", [rig.name for rig in RIGS if rig.gzip], indirect=True)
+carrying = on(lambda rig: rig.headers)
+compressing = on(lambda rig: rig.gzip)
 engines = pytest.mark.parametrize("engine", ["auto", "storage"])
 
 CSS = b"a { color: red }\n" * 100

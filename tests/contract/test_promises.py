@@ -13,7 +13,7 @@ from localmirror.exceptions import OfflineError
 
 from ..deploying import mirrored, public
 from ..rigs import Rig
-from .halves import assert_no_spools, both, hashed, no_requests
+from .halves import assert_no_spools, both, hashed, no_requests, on
 from .releases import publish_files
 
 
@@ -51,9 +51,8 @@ def test_what_the_remote_refuses_does_not_reach_the_mirror(rig: Rig, role: str) 
     assert both(rig) == {"dir/a.txt": b"a"}
 
 
+@on(lambda rig: rig.http)
 def test_a_refused_change_leaves_the_old_file_in_both_halves(rig: Rig) -> None:
-    if not rig.http:
-        pytest.skip("nothing stands before the server that could refuse to replace a file")
     storage = rig.storage("static")
     storage.save("a.txt", ContentFile(b"old"))
 
@@ -197,10 +196,9 @@ def test_inside_offline_the_mirror_is_all_there_is(rig: Rig) -> None:
 # 9. Errors are loud.
 
 
+@on(lambda rig: rig.http)
 def test_an_outage_serves_what_is_there_and_says_so(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
-    if not rig.http:
-        pytest.skip("nothing stands before the server that could cut it off")
-    storage = rig.storage(mirror_max_age=0)
+    storage = rig.storage(mirror_max_age=0, **rig.impatience)
     storage.save("a.txt", ContentFile(b"a"))
 
     with rig.wire.outage(), storage.open("a.txt") as file:

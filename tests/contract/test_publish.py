@@ -17,7 +17,7 @@ from ..deploying import MANIFEST, mirrored, public
 from ..rigs import Rig
 from ..wire import Rule
 from .deploying import LEAF, SITE, assert_whole, collect, failing, paths_of, publish, stage
-from .halves import both, hashed, no_requests
+from .halves import both, hashed, no_requests, on
 
 
 @pytest.fixture
@@ -148,14 +148,11 @@ def test_another_release_that_went_live_meanwhile_is_not_overwritten(rig: Rig, p
     assert_whole(rig, project)
 
 
+@on(lambda rig: rig.conditional_write)
 @pytest.mark.parametrize("first", [True, False])
 def test_another_release_that_goes_live_at_the_last_moment_is_not_overwritten(
     rig: Rig, project: Project, first: bool
 ) -> None:
-    if not rig.conditional_write:
-        pytest.skip("the server knows no conditional writes")
-    if not rig.storage("static").writes_on_condition:
-        pytest.skip("the storage can only look just before it writes")
     if not first:
         collect(project)
         project.corpus.change(LEAF)

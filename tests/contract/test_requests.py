@@ -6,14 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 from django.core.files.base import ContentFile
 
 from ..corpus import Project
 from ..deploying import MANIFEST
-from ..rigs import RIGS, Rig
+from ..rigs import Rig
 from ..wire import Log
 from .deploying import SITE, collect
+from .halves import on
 from .tables import table
 
 TITLE = "What it costs in requests"
@@ -25,9 +25,7 @@ COLUMNS = {
     "libcloud-s3-moto": "libcloud, S3 driver",
 }
 # rclone's server answers some uploads into a new directory with an error, and they are sent again.
-counted = pytest.mark.parametrize(
-    "rig", [rig.name for rig in RIGS if rig.http and rig.flat_listing and rig.name != "s3-rclone"], indirect=True
-)
+counted = on(lambda rig: rig.http and rig.flat_listing and rig.name != "s3-rclone")
 
 
 def recorded(rig: Rig, do: Callable[[], Any]) -> Log:

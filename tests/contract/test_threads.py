@@ -5,13 +5,12 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pytest
 from django.core.files.base import ContentFile
 
 from ..corpus import Project
 from ..deploying import mirrored, public
-from ..rigs import RIGS, Rig
-from .halves import assert_no_spools, both
+from ..rigs import Rig
+from .halves import assert_no_spools, both, on
 
 THREADS = 8
 
@@ -60,7 +59,7 @@ def test_threads_fetch_what_the_mirror_lacks(rig: Rig) -> None:
         assert len(rig.wire.requests.of("download")) == len(files)
 
 
-@pytest.mark.parametrize("rig", [rig.name for rig in RIGS if rig.processes], indirect=True)
+@on(lambda rig: rig.processes)
 def test_a_storage_survives_a_fork(rig: Rig, tmp_path: Path) -> None:
     project = Project.make(tmp_path, rig, role="static", files={})
 

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
 
-from localmirror.names import is_reserved
 from localmirror.remote import RemoteFile
-
-# What may stand before a digest in a name.
-_SEPARATOR = re.compile(r"[.\-_~@]")
+from localmirror.stems import Stems
 
 # How many names are kept while it is not known yet which can matter; the listing waits then.
 _UNSORTED_LIMIT = 50_000
+
+# Names in a page of a listing, which is what a request costs. After as many foreign ones it may pay to jump ahead.
+_PAGE = 1000
 
 
 class Inventory:
     """The remote's files by name, as far as they can belong to the release.
 
     `start` begins the listing; `narrow` tells which originals there are, so that names which cannot come from any of
-    them are dropped as they pass; `wait` returns when all is known.
+    them are dropped as they pass; `wait` returns when all is known. *list_files* takes the name behind which to begin;
+    where it *can_jump*, stretches of foreign names are passed over.
     """
 
-    def __init__(self, list_files: Callable[[], Iterator[RemoteFile]]) -> None:
+    def __init__(self, list_files: Callable[[str], Iterator[RemoteFile]], *, can_jump: bool = False) -> None:
         self._list_files = list_files
+        self._can_jump = can_jump
         self._files: dict[str, RemoteFile] = {}
-        self._stems: frozenset[str] | None = None
+        self._stems: Stems | None = None
+        self._is_narrow = False
         self._narrowed = threading.Event()
         self._done = threading.Event()
         self._cancelled = False
@@ -38,29 +40,47 @@ class Inventory:
 
     def _run(self) -> None:
         try:
-            for file in self._list_files():
-                if self._cancelled:
-                    return
-                self._take(file)
+            begin: str | None = ""
+            while begin is not None:
+                begin = self._list_from(begin)
         except Exception as error:  # reported by `wait`, in the thread that asked for the listing
             self._error = error
         finally:
             self._done.set()
 
-    def _take(self, file: RemoteFile) -> None:
+    def _list_from(self, begin: str) -> str | None:
+        """List what comes after *begin*; return where to go on after a page of foreign names, None at the end."""
+        foreign, last = 0, begin
+        for number, file in enumerate(self._list_files(begin), 1):
+            if self._cancelled:
+                return None
+            # A server that does not keep to the order, or begins where it likes, is listed to its end.
+            self._can_jump = self._can_jump and file.name > last
+            last = file.name
+            foreign = 0 if self._take(file) else foreign + 1
+            if self._can_jump and self._stems is not None and foreign >= _PAGE and number % _PAGE == 0:
+                return self._stems.gap_after(last)
+        return None
+
+    def _take(self, file: RemoteFile) -> bool:
         if self._stems is None and len(self._files) >= _UNSORTED_LIMIT:
             self._narrowed.wait()
-        if self._may_matter(file.name):
+        if self._stems is not None and not self._is_narrow:
+            self._is_narrow = True
+            self._files = {name: file for name, file in self._files.items() if self._may_matter(name)}
+        kept = self._may_matter(file.name)
+        if kept:
             self._files[file.name] = file
+        return kept
 
     def narrow(self, originals: Iterable[str]) -> None:
         """Tell the names that a file of the release can come from: itself, hashed, or compressed. Once only."""
         if self._stems is None:
-            self._stems = frozenset(map(_stem, originals))
+            self._stems = Stems(originals)
         self._narrowed.set()
 
     def _may_matter(self, name: str) -> bool:
-        return self._stems is None or _stem(name) in self._stems or is_reserved(name)
+        return self._stems is None or name in self._stems
 
     def speaks_of(self, name: str) -> bool:
         """Whether *name* would have been kept had the remote listed it."""
@@ -82,9 +102,3 @@ class Inventory:
         if self._error is not None:
             raise self._error
         return self._files
-
-
-def _stem(name: str) -> str:
-    """Return what *name* has in common with its hashed and compressed forms, however a hashing mixin spells them."""
-    directory, _, base = name.rpartition("/")
-    return f"{directory}/{_SEPARATOR.split(base.lstrip('.'), maxsplit=1)[0]}"

@@ -67,7 +67,9 @@ class Publish:
         self._etags: dict[str, tuple[str, str]] | None = None
         self._offered: list[ReleaseFile] = []
         self._engine: Engine | None = None
-        self._inventory = Inventory(lambda: self.engine().remote_files())
+        self._inventory = Inventory(
+            lambda begin: self.engine().remote_files(after=begin), can_jump=storage.listing_is_sorted
+        )
         self._transfers = Transfers(storage.mirror_workers, self.upload_file, storage.is_fatal)
         self._begun = False
 

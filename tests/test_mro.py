@@ -20,7 +20,7 @@ from localmirror import CompressorMirrorMixin, LocalMirrorMixin, StaticMirrorMix
 from localmirror.backends.s3 import MirroredS3ManifestStaticStorage, MirroredS3StaticStorage, S3MirrorMixin
 
 from .corpus import FILES, Project
-from .deploying import Deployment, assert_whole, deploy, mirrored, public, succeeded
+from .deploying import MANIFEST, Deployment, assert_whole, deploy, mirrored, public, succeeded
 from .rigs import Rig
 
 
@@ -59,7 +59,7 @@ def run(rig: Rig, directory: Path, backend: type) -> tuple[list[list[tuple[str, 
     assert assert_whole(rig).keys() == FILES.keys()
     files = public(rig)
     assert files.items() >= mirrored(rig).items()
-    heads = {name: rig.raw_head(name) for name in files}
+    heads = {name: rig.raw_head(name) for name in ("css/site.css", assert_whole(rig)["css/site.css"], MANIFEST)}
     for name in rig.raw_list():
         rig.raw_delete(name)
     return seen, files, heads

@@ -77,13 +77,24 @@ class LocalMirrorMixin(Copies):
             setattr(self, name, value)
         for name in conf.OPTIONS:
             conf.check_value(self, name)
+        self._await_forks()
+        super().__init__(*args, **kwargs)
+
+    def _await_forks(self) -> None:
         with _storages_lock:
             _storages.add(self)
-        super().__init__(*args, **kwargs)
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
         return {name: value for name, value in state.items() if not name.startswith("_localmirror_")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        remote = super()
+        if hasattr(remote, "__setstate__"):
+            remote.__setstate__(state)
+        else:
+            self.__dict__.update(state)
+        self._await_forks()
 
     # -- the two halves ------------------------------------------------------------------------------------------
 

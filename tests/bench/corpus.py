@@ -7,12 +7,13 @@ files laid out as one directory per corpus, with a copy of the one image that th
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
-import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -142,8 +143,17 @@ def reference(static_root: Path) -> Reference:
 
 
 def remove(directory: Path) -> None:
-    """Delete a directory of the benchmark's, refusing any that lies outside its cache."""
+    """Empty a directory of the benchmark's, refusing any that lies outside its cache."""
     if CACHE not in directory.parents:
         raise ValueError(f"{directory} is not below {CACHE}")
     shutil.rmtree(directory, ignore_errors=True)
-    os.makedirs(directory)
+    directory.mkdir(parents=True)
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """Give a directory on the disk that the corpora are on, to one benchmark of the machine at a time."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with open(CACHE / "lock", "w") as lock, tempfile.TemporaryDirectory(prefix="work-", dir=CACHE) as directory:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield Path(directory)

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from tests.bench import machine, report  # noqa: E402
-from tests.bench.corpus import CACHE, CORPORA, Corpus, Reference, corpus, reference, remove  # noqa: E402
+from tests.bench.corpus import CORPORA, Corpus, Reference, corpus, reference, scratch  # noqa: E402
 from tests.bench.scenarios import Deployment, Run  # noqa: E402
 from tests.bench.variants import BASELINE, BY_NAME, MANAGE, SCENARIOS, VARIANTS, awscli  # noqa: E402
 
@@ -57,20 +57,18 @@ def references(files: Corpus, hashing: str) -> dict[bool, Reference]:
     """Collect the corpus locally, before and after the change of one file: what a right deployment holds."""
     found = {}
     for is_changed in (False, True):
-        target = CACHE / "reference"
-        remove(target)
-        environment = {
-            **{name: os.environ[name] for name in ("PATH",)},
-            "BENCH_STORAGE": hashing,
-            "BENCH_SOURCE": str(files.directory),
-            "BENCH_STATIC_ROOT": str(target),
-        }
-        with files.restored():
+        with scratch() as target, files.restored():
             if is_changed:
                 files.change_one()
+            environment = {
+                "PATH": os.environ["PATH"],
+                "BENCH_STORAGE": hashing,
+                "BENCH_SOURCE": str(files.directory),
+                "BENCH_STATIC_ROOT": str(target),
+            }
             collect = [sys.executable, str(MANAGE), "collectstatic", "--noinput", "--verbosity", "0"]
             subprocess.run(collect, check=True, env=environment)
-        found[is_changed] = reference(target)
+            found[is_changed] = reference(target)
     return found
 
 
@@ -84,7 +82,7 @@ def measure(options: argparse.Namespace) -> Iterator[Run]:
         for latency in options.latency:
             for number in range(1, options.rounds + 1):
                 for variant in (one for one in variants if number <= one.max_rounds):
-                    deployment = Deployment(variant, files, CACHE / "work", known[variant.hashing])
+                    deployment = Deployment(variant, files, known[variant.hashing])
                     for run in deployment.run(latency, number, until, options.quiet_wait):
                         if run.scenario in options.scenarios:
                             yield run

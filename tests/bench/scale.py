@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from tests.bench import machine  # noqa: E402
-from tests.bench.corpus import CACHE, Corpus, remove  # noqa: E402
+from tests.bench.corpus import CACHE, Corpus, remove, scratch  # noqa: E402
 from tests.bench.endless import DIRECTORIES, kind  # noqa: E402
 from tests.bench.scenarios import deploy  # noqa: E402
 from tests.bench.servers import BUCKET, Controlled  # noqa: E402
@@ -104,9 +104,8 @@ def _generate(root: Path, directory: int, number: int, files: int) -> None:
 
 def measure(files: int, layout: str, foreign: int, latency_ms: float, scenarios: list[str]) -> Iterator[Cost]:
     """Deploy a generated corpus to a simulated bucket, scenario after scenario."""
-    corpus, work = generated(files), CACHE / "work"
-    remove(work)
-    with Endless(layout, foreign, latency_ms) as server, corpus.restored():
+    corpus = generated(files)
+    with scratch() as work, Endless(layout, foreign, latency_ms) as server, corpus.restored():
         urlopen(Request(f"{server.url}/{BUCKET}", method="PUT"), timeout=10).close()
         for scenario in scenarios:
             if scenario == "one-changed":

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.bench.corpus import Corpus, Reference, remove
+from tests.bench.corpus import Corpus, Reference, remove, scratch
 from tests.bench.machine import wait_until_quiet
 from tests.bench.servers import Rig
 from tests.bench.variants import SCENARIOS, Variant
@@ -43,13 +43,12 @@ class Run:
 class Deployment:
     """A variant at work: its rig, its corpus, its local directory."""
 
-    def __init__(self, variant: Variant, corpus: Corpus, work: Path, references: dict[bool, Reference]) -> None:
-        self.variant, self.corpus, self.work, self.references = variant, corpus, work, references
+    def __init__(self, variant: Variant, corpus: Corpus, references: dict[bool, Reference]) -> None:
+        self.variant, self.corpus, self.references = variant, corpus, references
 
     def run(self, latency_ms: float, number: int, until: str, quiet_wait: float) -> Iterator[Run]:
         """Run the scenarios up to ``until`` and yield what each took; wait for other work to end before each."""
-        remove(self.work)
-        with Rig(latency_ms) as rig, self.corpus.restored():
+        with scratch() as work, Rig(latency_ms) as rig, self.corpus.restored():
             for scenario in SCENARIOS:
                 is_changed = scenario in {"one-changed", "fresh-builder"}
                 if scenario == "one-changed":
@@ -57,15 +56,15 @@ class Deployment:
                     time.sleep(1.1)
                     self.corpus.change_one()
                 elif scenario == "fresh-builder":
-                    remove(self.work / "static")
+                    remove(work / "static")
                 others = wait_until_quiet(quiet_wait)
-                yield self._measure(rig, scenario, number, others, self.references[is_changed])
+                yield self._measure(rig, work, scenario, number, others, self.references[is_changed])
                 if scenario == until:
                     return
 
-    def _measure(self, rig: Rig, scenario: str, number: int, others: float, reference: Reference) -> Run:
+    def _measure(self, rig: Rig, work: Path, scenario: str, number: int, others: float, reference: Reference) -> Run:
         rig.proxy.reset()
-        steps, output = deploy(self.variant, rig.proxy.url, self.corpus, self.work, scenario)
+        steps, output = deploy(self.variant, rig.proxy.url, self.corpus, work, scenario)
         traffic = rig.proxy.counts()
         wrong = None
         if steps[-1]["exit"]:

@@ -119,6 +119,38 @@ def test_a_failure_is_told_by_name_and_exit_code(rig: Rig, project: Project) -> 
         assert secret not in result.stdout + result.stderr
 
 
+@on(lambda rig: rig.http)
+def test_a_missing_bucket_is_told_in_one_sentence(rig: Rig, project: Project) -> None:
+    rig.remove_bucket(rig.bucket)
+    try:
+        message = failing(collect, project)
+    finally:
+        rig.make_bucket(rig.bucket)
+
+    assert_is_one_sentence(rig, message)
+    assert MANIFEST not in mirrored(rig)
+
+
+@on(lambda rig: rig.http)
+def test_no_network_is_told_in_one_sentence(rig: Rig, project: Project) -> None:
+    project.set_options(**rig.impatience)
+
+    with rig.wire.outage():
+        message = failing(collect, project)
+
+    assert_is_one_sentence(rig, message)
+    assert MANIFEST not in mirrored(rig)
+    collect(project)
+    assert_whole(rig, project)
+
+
+def assert_is_one_sentence(rig: Rig, message: str) -> None:
+    assert rig.bucket in message
+    assert "\n" not in message
+    for secret in rig.secrets:
+        assert secret not in message
+
+
 def test_what_is_lost_on_the_remote_comes_back(rig: Rig, project: Project) -> None:
     collect(project)
     before = public(rig)

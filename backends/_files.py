@@ -22,6 +22,15 @@ from localmirror.content import CHUNK_SIZE
 from localmirror.mirror import LocalMirrorMixin
 from localmirror.remote import RemoteFile
 
+# What a forked process got from its parent: it must not so much as close it, for another thread of the parent may have
+# been in the middle of it.
+_inherited: list[Any] = []
+
+
+def abandon(connections: Any) -> None:
+    """Keep the *connections* of a parent process from being closed by its child."""
+    _inherited.append(connections)
+
 
 def temporary_name(name: str) -> str:
     """Return a name in the directory of *name* that nobody else uses."""
@@ -131,3 +140,8 @@ class FilesMirrorMixin(_Base):
         told = self.file_status(name)
         self.read_into(name, target)
         return told
+
+    def forget_connections(self) -> None:
+        """Leave the connection to the parent process."""
+        abandon([getattr(self, name, None) for name in self.connection_attributes])
+        super().forget_connections()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ftplib
 import posixpath
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, Any, ClassVar
 
 from django.core.files.base import File
@@ -99,8 +99,10 @@ class FTPRemote(FileServerStorage):
                     return None
             else:
                 return RemoteFile(name, size or 0, None, commands.modified(ftp, name))
-        entries = self.entries(posixpath.dirname(name))
-        return next((file for found, file in entries if found == posixpath.basename(name)), None)
+        with suppress(FileNotFoundError):
+            entries = self.entries(posixpath.dirname(name))
+            return next((file for found, file in entries if found == posixpath.basename(name)), None)
+        return None
 
     def read_into(self, name: str, target: IO[bytes]) -> None:
         try:

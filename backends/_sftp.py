@@ -34,6 +34,8 @@ class SFTPRemote(FileServerStorage):
     @contextmanager
     def _session(self) -> Iterator[Any]:
         with lock_of(self):
+            if self._ssh is not None and self._ssh.get_transport() is None:
+                self._drop()  # it has been closed, which SFTPStorage does not expect
             try:
                 yield self.sftp
             except paramiko.AuthenticationException as error:

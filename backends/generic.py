@@ -15,6 +15,7 @@ from django.core.files.storage import FileSystemStorage
 
 from localmirror import conf
 from localmirror.backends._delegating import DelegatingStorage
+from localmirror.backends._files import abandon
 from localmirror.backends._generic import has_one_connection, is_mended, named_class, place_of, secrets_of
 from localmirror.hashing import CachedFilesMixin
 from localmirror.mirror import LocalMirrorMixin
@@ -101,7 +102,9 @@ class GenericMirrorMixin(LocalMirrorMixin, DelegatingStorage):
         """Drop what a child process must not share with its parent; a remote without connections stays."""
         inner: Any = self.__dict__.get("_localmirror_inner")
         super().forget_connections()
-        if inner is not None and not is_mended(inner):
+        if is_mended(inner):
+            abandon(inner)
+        elif inner is not None:
             if hasattr(inner, "__setstate__"):
                 inner.__setstate__(inner.__getstate__())
             self.__dict__["_localmirror_inner"] = inner

@@ -177,12 +177,12 @@ def test_a_path_for_a_static_url(convert: Convert) -> None:
 
 def test_a_bucket_without_a_directory_does_not_claim_every_rooted_url(convert: Convert) -> None:
     base = "https://cdn.example.com/"
-    cases = [("css/app.css", f"a{{b:url({url})}}") for url in ("/img/a.png", "/media/a.png", "../img/a.png")]
-    assert convert(*cases, base=base) == [
-        f"a{{b:url({base}img/a.111111111111.png)}}",
-        "a{b:url(/media/a.png)}",
-        f"a{{b:url({base}img/a.111111111111.png)}}",
-    ]
+    urls = ("/img/a.png", "/media/a.png", "../img/a.png", "//example.com/img/a.png", "//cdn.example.com/img/a.png")
+    cases = [("css/app.css", f"a{{b:url({url})}}") for url in urls]
+    ours = f"a{{b:url({base}img/a.111111111111.png)}}"
+    foreign = "a{b:url(//example.com/img/a.png)}"
+    assert convert(*cases, base=base) == [ours, "a{b:url(/media/a.png)}", ours, foreign, ours]
+    assert convert(cases[3], base=base, DEBUG=True) == [foreign]
 
 
 def test_names_stay_plain_where_pages_have_them_plain_too(convert: Convert) -> None:

@@ -81,7 +81,7 @@ class References:
 
     def _static_name(self, path: str) -> str | None:
         if _SCHEME.match(path) or path.startswith("/"):
-            start = next((start for start in self._starts if path.startswith(start)), None)
+            start = self._start_of(path)
             name = None if start is None else posixpath.normpath(unquote(path[len(start) :]))
         elif self.sheet is not None:
             name = posixpath.normpath(posixpath.join(posixpath.dirname(self.sheet), unquote(path)))
@@ -103,9 +103,13 @@ class References:
                     starts.add(parts.path)
         return sorted(starts, key=len, reverse=True)
 
+    def _start_of(self, path: str) -> str | None:
+        found = next((start for start in self._starts if path.startswith(start)), None)
+        return None if found == "/" and path.startswith("//") else found
+
     def _is_rooted(self, path: str) -> bool:
         """Whether *path* may as well be meant for another server: a bucket's root has all there is below ``/``."""
-        return path.startswith("/") and not any(path.startswith(start) for start in self._starts if start != "/")
+        return self._start_of(path) == "/"
 
     @cached_property
     def _bases(self) -> set[str]:

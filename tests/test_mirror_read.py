@@ -288,6 +288,19 @@ def test_what_lies_in_the_mirror_already_is_compared_before_it_is_fetched(s3: Ri
     assert seen.names("GET") == ["other.txt"]
 
 
+def test_what_could_not_be_fetched_is_not_trusted_either(s3: Rig) -> None:
+    s3.raw_put("a.txt", b"remote")
+    s3.mirror.mkdir()
+    (s3.mirror / "a.txt").write_bytes(b"mirror")
+    storage = s3.storage(mirror_max_age=None)
+    s3.wire.fail(403, code="AccessDenied", method="GET", times=1)
+
+    with pytest.raises(ClientError):
+        storage.open("a.txt")
+
+    assert read(storage, "a.txt") == b"remote"
+
+
 def test_what_was_changed_behind_our_back_is_not_trusted(s3: Rig) -> None:
     storage = s3.storage(mirror_max_age=HOUR)
     storage.save("a.txt", ContentFile(b"right"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from urllib.parse import unquote
@@ -68,6 +69,20 @@ def test_one_image_changed(rig: Rig, project: Project) -> None:
     assert {name for name in touched if not name.startswith(".localmirror/")} == {*deployed.uploaded, MANIFEST}
     # The pages that are open now go on.
     assert before.keys() <= after.keys()
+
+
+def test_a_change_that_neither_size_nor_date_betrays(rig: Rig, project: Project) -> None:
+    collect(project)
+    path = project.corpus.directory / LEAF
+    long_ago = path.stat().st_mtime - 1000
+    path.write_bytes(SITE[LEAF][::-1])
+    os.utime(path, (long_ago, long_ago))
+
+    deployed = collect(project)
+
+    assert deployed.uploaded == {LEAF, hashed(LEAF, SITE[LEAF][::-1])}
+    assert both(rig)[LEAF] == SITE[LEAF][::-1]
+    assert_whole(rig, project)
 
 
 def test_a_file_that_cannot_be_uploaded_keeps_the_old_release_live(rig: Rig, project: Project) -> None:

@@ -10,11 +10,13 @@ from django.test import override_settings
 
 from localmirror import offline
 from localmirror.exceptions import OfflineError
+from localmirror.publish import Publish
 
 from ..deploying import mirrored, public
+from ..disks import disk
 from ..rigs import Rig
 from .halves import assert_no_spools, both, hashed, no_requests, on
-from .releases import publish_files
+from .releases import publish_files, stage_files
 
 
 class Breaking:
@@ -191,6 +193,25 @@ def test_inside_offline_the_mirror_is_all_there_is(rig: Rig) -> None:
         with pytest.raises(OfflineError):
             storage.delete("both.txt")
     assert public(rig) == {"both.txt": b"both", "remote.txt": b"r"}
+
+
+def test_a_mirror_that_cannot_be_written_is_read_and_published_from(rig: Rig, tmp_path: Path) -> None:
+    rig.mirror = tmp_path / "disk"
+    with disk(rig.mirror) as mounted:
+        storage = rig.storage("static")
+        release = stage_files(storage, {"a.txt": b"a", "dir/b.txt": b"b"})
+        rig.raw_put("remote.txt", b"remote")
+
+        with mounted.read_only():
+            assert all(result.status == "uploaded" for result in Publish(storage).results(release))
+            for name, content in {"a.txt": b"a", "remote.txt": b"remote"}.items():
+                with storage.open(name) as file:
+                    assert file.read() == content
+                assert storage.size(name) == len(content)
+            with pytest.raises(FileNotFoundError):
+                storage.open("missing.txt")
+
+    assert public(rig) == {"a.txt": b"a", "dir/b.txt": b"b", "remote.txt": b"remote"}
 
 
 # 9. Errors are loud.

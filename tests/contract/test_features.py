@@ -6,9 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+from django.core.files.base import ContentFile
+
 from localmirror.remote import RemoteSeam
 
-from ..rigs import RIGS, Rig, prepared
+from ..rigs import RIGS, ROLES, Rig, prepared
+from .halves import both, hashed
 from .tables import table
 
 TITLE = "What each can do"
@@ -41,6 +45,16 @@ def test_a_rig_and_its_storage_agree(rig: Rig) -> None:
     assert storage.listing_tells_content is rig.md5_in_listing
     assert hasattr(storage, "gzip") is rig.gzip
     assert storage.writes_on_condition or not rig.conditional_write
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_role_has_a_class(rig: Rig, role: str) -> None:
+    storage = rig.storage(role)
+    name = hashed("a.css", b"a{}")
+
+    assert storage._save(name, ContentFile(b"a{}")) == name
+
+    assert both(rig) == {name: b"a{}"}
 
 
 def test_the_matrix_of_the_documentation_is_what_the_classes_say(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def closed_file(directory: Path) -> File[bytes]:
 
 def closed_writer(directory: Path) -> File[bytes]:
     """A file that was open for writing: opening it again in its own mode would empty it."""
-    with open(directory / "source", "wb+") as opened:
+    with open(directory / "source", "wb") as opened:
         opened.write(LARGE)
         content = File(opened)
     return content

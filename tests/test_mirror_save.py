@@ -491,6 +491,36 @@ def test_sixteen_threads_save_one_name(s3: Rig) -> None:
     assert s3.raw_get("a.txt") in contents
 
 
+class AnswersLate(MirroredS3Storage):
+    """A storage that learns late that the remote has taken its first upload."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.uploaded, self.overtaken = threading.Event(), threading.Event()
+
+    def upload(self, name: str, file: Any, *, immutable: bool) -> Any:
+        first = not self.uploaded.is_set()
+        answer = super().upload(name, file, immutable=immutable)
+        self.uploaded.set()
+        if first:
+            self.overtaken.wait(1)
+        return answer
+
+
+@pytest.mark.parametrize("rig", ["s3-moto"], indirect=True)
+def test_whoever_saves_a_name_meanwhile_waits(rig: Rig) -> None:
+    storage = AnswersLate(**rig.settings_for()["OPTIONS"])
+    thread = threading.Thread(target=storage.save, args=("a.txt", ContentFile(b"first")))
+    thread.start()
+    storage.uploaded.wait(30)
+
+    storage.save("a.txt", ContentFile(b"second"))
+    storage.overtaken.set()
+    thread.join()
+
+    assert rig.raw_all() == mirrored(rig) == {"a.txt": b"second"}
+
+
 def _save_often(options: dict[str, Any], letter: bytes, ready: Any) -> None:
     storage = MirroredS3Storage(**options)
     ready.wait(30)

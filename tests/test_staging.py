@@ -113,6 +113,19 @@ def test_a_delete_waits_for_the_end_and_is_dropped_if_the_name_is_saved_again(ri
     assert list(staged(rig)) == ["kept.txt"]
 
 
+def test_nothing_is_deleted_that_no_release_has_staged(rig: Rig) -> None:
+    rig.mirror.mkdir()
+    (rig.mirror / "by-hand.txt").write_bytes(b"by hand")
+    storage = rig.storage("static")
+
+    with storage.staging() as staging:
+        storage.delete("by-hand.txt")
+        assert not storage.exists("by-hand.txt")
+        staging.commit(staging.release())
+
+    assert mirrored(rig) == {"by-hand.txt": b"by hand"}
+
+
 def test_a_staging_that_fails_leaves_the_staged_release_as_it_was(rig: Rig) -> None:
     storage = rig.storage("static")
     with storage.staging() as staging:

@@ -365,16 +365,17 @@ def test_ctrl_c_while_staging_stops_cleanly(rig: Rig, tmp_path: Path) -> None:
 # A full disk
 
 
-def test_a_disk_that_fills_up_while_staging(s3: Rig, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("size", "leaving"), [(900_000, 300_000), (10, 0)])
+def test_a_disk_that_fills_up_while_staging(s3: Rig, tmp_path: Path, size: int, leaving: int) -> None:
     with disk(tmp_path / "disk", kilobytes=2048) as mount:
         s3.mirror = mount.root / "mirror"
         project = Project.make(tmp_path, s3)
         succeeded(deploy(s3, project))
         before, local = public(s3), mirrored(s3)
-        content = os.urandom(900_000)
-        project.corpus.write("large.bin", content)
+        content = os.urandom(size)
+        project.corpus.write("new.bin", content)
 
-        with mount.full(leaving=300_000):
+        with mount.full(leaving=leaving):
             deployed = deploy(s3, project)
 
         assert "No space left" in failed(deployed)
@@ -385,7 +386,7 @@ def test_a_disk_that_fills_up_while_staging(s3: Rig, tmp_path: Path) -> None:
         assert_whole(s3)
 
         succeeded(deploy(s3, project))
-        assert public(s3)[assert_whole(s3)["large.bin"]] == content
+        assert public(s3)[assert_whole(s3)["new.bin"]] == content
 
 
 # Two at once

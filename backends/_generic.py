@@ -79,8 +79,7 @@ def build(remote: Any) -> Storage:
     mended = next((_MENDED[path] for path in _paths(cls) if path in _MENDED), None)
     if mended is None:
         return storages[remote] if isinstance(remote, str) else storages.create_storage(dict(remote))
-    entry = settings.STORAGES[remote] if isinstance(remote, str) else remote
-    made: Storage = type(cls.__name__, (import_string(mended), cls), {})(**entry.get("OPTIONS") or {})
+    made: Storage = type(cls.__name__, (import_string(mended), cls), {})(**_entry(remote).get("OPTIONS") or {})
     return made
 
 
@@ -98,18 +97,26 @@ def _paths(cls: type) -> list[str]:
     return [f"{base.__module__}.{base.__qualname__}" for base in cls.__mro__]
 
 
-def place_of(storage: Storage) -> str:
-    """Return words that say where *storage* keeps its files, without any credential."""
+def place_of(storage: Storage, remote: Any) -> str:
+    """Return words that say where *storage*, which *remote* names, keeps its files, without any credential."""
     names = ("place",) if hasattr(storage, "place") else _PLACES
     told = [str(getattr(storage, name, None) or "") for name in names]
+    if not any(told):
+        secrets = secrets_of(remote).values()
+        options = sorted((_entry(remote).get("OPTIONS") or {}).items())
+        told = [f"{name}={value}" for name, value in options if isinstance(value, str | int) and value not in secrets]
     return " ".join(_CREDENTIALS.sub("//", word) for word in dict.fromkeys(told) if word)
+
+
+def _entry(remote: Any) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = settings.STORAGES[remote] if isinstance(remote, str) else remote
+    return found
 
 
 def secrets_of(remote: Any) -> dict[str, str]:
     """Return the credentials among the options of *remote*, whatever they are called there."""
-    entry = settings.STORAGES.get(remote, {}) if isinstance(remote, str) else remote
     found: dict[str, str] = {}
-    pending = [dict(entry.get("OPTIONS") or {})]
+    pending = [dict(_entry(remote).get("OPTIONS") or {})]
     while pending:
         for name, value in pending.pop().items():
             if isinstance(value, Mapping):

@@ -80,6 +80,11 @@ class LibCloudContainer(Storage):
         return " ".join([kind, *(str(place) for place in places if place)])
 
     @property
+    def place(self) -> str:
+        """Where the files are."""
+        return " ".join(filter(None, [self.endpoint, self.bucket, self.location]))
+
+    @property
     def access_key(self) -> str | None:
         """The user name, where it is one half of the credentials."""
         return None if self.family.user_is_place else str(self.provider["user"])

@@ -54,7 +54,7 @@ class GenericMirrorMixin(LocalMirrorMixin, DelegatingStorage):
     @property
     def place(self) -> str:
         """Where the remote keeps its files."""
-        return place_of(self.inner)
+        return place_of(self.inner, self.remote)
 
     def describe_remote(self) -> str:
         """Return words that name the remote in a message."""

@@ -352,6 +352,13 @@ class TestUnknownStorages:
         assert storage.inner.files == {"a": b"old"}
         assert issubclass(PublishError, OSError)
 
+    def test_its_options_tell_where_it_is(self, tmp_path: Path) -> None:
+        def identity(**options: Any) -> str:
+            entry = {"BACKEND": f"{__name__}.Particular", "OPTIONS": options}
+            return MirroredStorage(remote=entry, mirror_location=str(tmp_path)).remote_identity()
+
+        assert identity(shelf=1, token="secret") == identity(shelf=1, token="changed") != identity(shelf=2)
+
     def test_credentials_are_in_no_message(self, tmp_path: Path) -> None:
         options = {"params": {"password": "hush-hush"}, "api_token": "t0ken!", "url": "https://me:s3cret@example.com/x"}
         storage = MirroredStorage(
@@ -359,6 +366,22 @@ class TestUnknownStorages:
         )
         said = storage.describe_error(OSError("hush-hush t0ken! https://me:s3cret@example.com/x"))
         assert said == "OSError: *** *** https://me:***@example.com/x"
+        assert storage.describe_remote() == "Particular (url=https://example.com/x)"
+
+
+def test_libclouds_storage_is_mended_here_as_well(tmp_path: Path) -> None:
+    def storage(place: str, mirror: str) -> MirroredStaticStorage:
+        (tmp_path / place / "bucket").mkdir(parents=True, exist_ok=True)
+        options = {"type": "LOCAL", "user": str(tmp_path / place), "bucket": "bucket"}
+        entry = {"BACKEND": "storages.backends.apache_libcloud.LibCloudStorage", "OPTIONS": options}
+        return MirroredStaticStorage(remote=entry, mirror_location=str(tmp_path / mirror))
+
+    for name, content in (("large.bin", LARGE), ("empty.txt", b"1"), ("empty.txt", b"")):
+        storage("one", "mirror").save(name, ContentFile(content))
+    fresh = storage("one", "fresh")
+    assert [fresh.open(name).read() for name in ("large.bin", "empty.txt")] == [LARGE, b""]
+    assert not fresh.exists("nope")
+    assert fresh.remote_identity() != storage("two", "fresh").remote_identity()
 
 
 class TestOnDisk:

@@ -42,3 +42,11 @@ def _imported(module: str) -> type[Engine]:
             raise
         raise Unfit("obstore is not installed") from error
     return found
+
+
+def require_stock(storage: RemoteSeam, *, saves_in_its_own_way: bool, **owners: type) -> None:
+    """Raise Unfit if a project has overridden how *storage* saves; *owners* tell whose methods it must have."""
+    if saves_in_its_own_way or any(
+        getattr(type(storage), name) is not getattr(owner, name) for name, owner in owners.items()
+    ):
+        raise Unfit("its class overrides how files are saved, listed or deleted")

@@ -62,6 +62,10 @@ class ObstoreEngine(Engine):
         """Return what the *entry* of a listing tells of *name*."""
         raise NotImplementedError
 
+    def version(self, answer: Any) -> str | None:
+        """Return the word for the version of an object that the *answer* to its upload tells."""
+        return answer["e_tag"].strip('"') if answer["e_tag"] else None
+
     def translated(self, failure: Failure) -> Exception:
         """Return the exception that the storage would have raised. Raises Unfit if its own way may yet succeed."""
         raise NotImplementedError
@@ -100,16 +104,16 @@ class ObstoreEngine(Engine):
                 body: Any = self.encoded(name, file, attributes)
                 if body is None:
                     body = pieces(file) if in_parts else whole(file)
-                etag = self._put(key, body, attributes, in_parts=in_parts)
+                answer = self._put(key, body, attributes, in_parts=in_parts)
         except Unfit as reason:
             self._remark("sends some files", reason)
             file.seek(0)
             return super().upload(name, file, immutable=immutable)
-        return Uploaded(name, etag.strip('"') if etag else None)
+        return Uploaded(name, self.version(answer))
 
-    def _put(self, key: str, body: Any, attributes: dict[str, str], *, in_parts: bool) -> str | None:
+    def _put(self, key: str, body: Any, attributes: dict[str, str], *, in_parts: bool) -> Any:
         store = self.store(sending=True)
-        answer = self._asked(
+        return self._asked(
             lambda: obstore.put(
                 store,
                 key,
@@ -120,7 +124,6 @@ class ObstoreEngine(Engine):
                 max_concurrency=PARTS_AT_ONCE,
             )
         )
-        return answer["e_tag"]
 
     def delete_many(self, names: Iterable[str]) -> None:
         """Delete *names* from the remote; a missing one is no error."""

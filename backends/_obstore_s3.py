@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import threading
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from botocore import exceptions as boto
 from django.core.files.base import File
 
 from localmirror.backends import _s3_objects, s3
-from localmirror.backends._engines import Unfit
+from localmirror.backends._engines import Unfit, require_stock
 from localmirror.backends._obstore import SENDING_SECONDS, ObstoreEngine
-from localmirror.backends._obstore_words import Failure
+from localmirror.backends._obstore_setup import Credentials
+from localmirror.backends._obstore_words import Failure, in_one_spelling
 from localmirror.backends._s3_client import address
 from localmirror.backends._s3_store import store
 from localmirror.remote import RemoteFile
@@ -30,14 +29,8 @@ _WORDS = {
     "ContentType": "Content-Type",
     "StorageClass": "Storage-Class",
 }
-# A value that arrives as it stands: spaces at the ends are trimmed, and signatures are taken over single ones.
-_VALUE = re.compile(r"(?!.*  )[!-~](?:[ -~]*[!-~])?")
 # Answers after which botocore looks for the bucket in another region and asks again.
 _ELSEWHERE = ("AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "PermanentRedirect")
-#: Seconds after which credentials are asked for again; botocore gives none that are not good for ten minutes.
-CREDENTIALS_SECONDS = 60
-# Seconds before their end in which obstore 0.12 trusts credentials no more.
-_OBSTORES_MARGIN = 300
 _OPERATIONS = {"PUT": "PutObject", "GET": "ListObjectsV2"}
 _CONNECTION_ERRORS = {"Timeout": boto.ReadTimeoutError, "Connect": boto.EndpointConnectionError}
 
@@ -49,13 +42,17 @@ class S3Engine(ObstoreEngine):
 
     def __init__(self, storage: s3.S3MirrorMixin) -> None:
         super().__init__(storage)
-        ours = (getattr(s3.S3MirrorMixin, name) for name in ("upload", "remote_files", "delete_many"))
-        if storage.saves_in_its_own_way or any(getattr(type(storage), f.__name__) is not f for f in ours):
-            raise Unfit("its class overrides how files are saved, listed or deleted")
+        require_stock(
+            storage,
+            saves_in_its_own_way=storage.saves_in_its_own_way,
+            upload=s3.S3MirrorMixin,
+            remote_files=s3.S3MirrorMixin,
+            delete_many=s3.S3MirrorMixin,
+        )
         self.multipart_from = storage.transfer_config.multipart_threshold
         self.part_size = storage.transfer_config.multipart_chunksize
         self._lock = threading.Lock()
-        self._without_credentials: Exception | None = None
+        self._credentials = Credentials(self._keys)
         self._connect()
 
     def _connect(self) -> None:
@@ -66,18 +63,9 @@ class S3Engine(ObstoreEngine):
             store(client, bucket, self._address, self._credentials, seconds) for seconds in (0, SENDING_SECONDS)
         ]
 
-    def _credentials(self) -> dict[str, Any]:
-        try:
-            keys = self.storage._client_session.get_credentials().get_frozen_credentials()
-        except Exception as error:
-            self._without_credentials = error
-            raise
-        return {
-            "access_key_id": keys.access_key,
-            "secret_access_key": keys.secret_key,
-            "token": keys.token,
-            "expires_at": datetime.now(UTC) + timedelta(seconds=_OBSTORES_MARGIN + CREDENTIALS_SECONDS),
-        }
+    def _keys(self) -> dict[str, Any]:
+        keys = self.storage._client_session.get_credentials().get_frozen_credentials()
+        return {"access_key_id": keys.access_key, "secret_access_key": keys.secret_key, "token": keys.token}
 
     def store(self, *, sending: bool = False) -> S3Store:
         with self._lock:
@@ -99,13 +87,7 @@ class S3Engine(ObstoreEngine):
         unknown = sorted(parameters.keys() - _WORDS.keys())
         if unknown:
             raise Unfit(f"obstore has no word for {', '.join(unknown)}")
-        if any(key.replace("-", "").lower() in map(str.lower, _WORDS) for key in metadata):
-            raise Unfit("obstore would take metadata for headers")
-        attributes = {**metadata, **{_WORDS[key]: value for key, value in parameters.items()}}
-        for value in attributes.values():
-            if not isinstance(value, str) or not _VALUE.fullmatch(value):
-                raise Unfit("obstore would send some header in another spelling")
-        return attributes
+        return in_one_spelling({_WORDS[key]: value for key, value in parameters.items()}, metadata)
 
     def encoded(self, name: str, file: File[bytes], attributes: dict[str, str]) -> bytes | None:
         parameters = {"ContentType": attributes["Content-Type"]}
@@ -121,8 +103,8 @@ class S3Engine(ObstoreEngine):
         return _s3_objects.remote_file(name, entry["size"], entry["e_tag"], entry["last_modified"])
 
     def translated(self, failure: Failure) -> Exception:
-        if self._without_credentials is not None:
-            return self._without_credentials
+        if self._credentials.error is not None:
+            return self._credentials.error
         if failure.redirected or failure.code in _ELSEWHERE:
             self._moved = True
             raise Unfit("the bucket is in another region")

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import html
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from localmirror.backends._engines import Unfit
+
+# A value that arrives as it stands: spaces at the ends are trimmed, and signatures are taken over single ones.
+_VALUE = re.compile(r"(?!.*  )[!-~](?:[ -~]*[!-~])?")
+# Names of headers, however they are spelt, that obstore does not take for metadata.
+_HEADERS = frozenset(
+    ["cachecontrol", "contentdisposition", "contentencoding", "contentlanguage", "contenttype", "storageclass"]
+)
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -51,3 +58,14 @@ def plain(key: str) -> str:
     if any(part in ("", ".", "..") for part in key.split("/")) or _CONTROL.search(key):
         raise Unfit("obstore would change or refuse names such as 'trail/' and 'a//b'")
     return key
+
+
+def in_one_spelling(headers: dict[str, Any], metadata: dict[str, Any] | None = None) -> dict[str, str]:
+    """Return *headers* and *metadata* as obstore takes them. Raises Unfit if one would not arrive as it stands."""
+    metadata = metadata or {}
+    if any(re.sub(r"[-_ ]", "", key).lower() in _HEADERS for key in metadata):
+        raise Unfit("obstore would take metadata for headers")
+    attributes = {**metadata, **headers}
+    if not all(isinstance(value, str) and _VALUE.fullmatch(value) for value in attributes.values()):
+        raise Unfit("obstore would send some header in another spelling")
+    return attributes

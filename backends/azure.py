@@ -12,10 +12,11 @@ from django.contrib.staticfiles.storage import ManifestFilesMixin
 from django.core.checks import CheckMessage
 from django.core.files.base import File
 
+from localmirror.backends._engines import fitting_engine
 from localmirror.backends._extras import needs_extra
 from localmirror.content import CHUNK_SIZE
 from localmirror.hashing import CachedFilesMixin
-from localmirror.remote import Headers, RemoteFile, Uploaded
+from localmirror.remote import Engine, Headers, RemoteFile, Uploaded
 from localmirror.roles import CompressorMirrorMixin, StaticMirrorMixin
 
 with needs_extra("azure"):
@@ -108,6 +109,10 @@ class AzureMirrorMixin(AzureErrors, AzureRepairs):
     def get_object_parameters(self, name: str) -> dict[str, Any]:
         """Return the configured settings, and those that the mirror asks for during an upload."""
         return {**super().get_object_parameters(name), **self.announced_parameters()}
+
+    def bulk_engine(self) -> Engine:
+        """Return the engine over obstore, or the storage's own way where obstore cannot do just what it does."""
+        return fitting_engine(self, "localmirror.backends._obstore_azure")
 
     @classmethod
     def mirror_checks(cls, alias: str, options: dict[str, Any]) -> Iterator[CheckMessage]:

@@ -9,11 +9,12 @@ from typing import IO, Any, ClassVar
 from django.contrib.staticfiles.storage import ManifestFilesMixin
 from django.core.files.base import File
 
+from localmirror.backends._engines import fitting_engine
 from localmirror.backends._extras import needs_extra
 from localmirror.backends._gzip import packed_if, unpack
 from localmirror.hashing import CachedFilesMixin
 from localmirror.names import sibling_of
-from localmirror.remote import Headers, RemoteFile, Uploaded
+from localmirror.remote import Engine, Headers, RemoteFile, Uploaded
 from localmirror.roles import CompressorMirrorMixin, StaticMirrorMixin
 
 with needs_extra("gcs"):
@@ -117,6 +118,10 @@ class GoogleCloudMirrorMixin(GoogleCloudErrors, GoogleCloudRepairs):
     def get_object_parameters(self, name: str) -> dict[str, Any]:
         """Return the configured properties, and those that the mirror asks for during an upload."""
         return {**super().get_object_parameters(name), **self.announced_parameters()}
+
+    def bulk_engine(self) -> Engine:
+        """Return the engine over obstore, or the storage's own way where obstore cannot do just what it does."""
+        return fitting_engine(self, "localmirror.backends._obstore_gcs")
 
 
 class MirroredGoogleCloudStorage(GoogleCloudMirrorMixin, GoogleCloudStorage):

@@ -34,9 +34,9 @@ from django.core.files.base import ContentFile
 from moto import mock_aws
 from storages.backends.s3 import S3StaticStorage
 
-from localmirror.backends import _obstore_s3
-from localmirror.backends._obstore import ObstoreEngine
+from localmirror.backends import _obstore_setup
 from localmirror.backends._flight import Flight
+from localmirror.backends._obstore import ObstoreEngine
 from localmirror.backends.s3 import MirroredS3StaticStorage, S3MirrorMixin
 from localmirror.content import SpooledContent
 from localmirror.remote import Engine, RemoteSeam
@@ -371,7 +371,7 @@ class TestCredentials:
         assert keys_on_the_wire(s3, storage) == ("ambient", None)
 
     def test_that_are_renewed(self, s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(_obstore_s3, "CREDENTIALS_SECONDS", 0)
+        monkeypatch.setattr(_obstore_setup, "CREDENTIALS_SECONDS", 0)
         storage = Renewing(mirror_location=str(s3.mirror), **s3.options("static"))
         engine = engine_for(storage)
         with s3.wire.recording() as seen:
@@ -385,7 +385,7 @@ class TestCredentials:
         storage = Renewing(mirror_location=str(s3.mirror), **s3.options("static"))
         engine = engine_for(storage)
         storage.broken = True
-        monkeypatch.setattr(_obstore_s3, "CREDENTIALS_SECONDS", 0)
+        monkeypatch.setattr(_obstore_setup, "CREDENTIALS_SECONDS", 0)
         with pytest.raises(boto.CredentialRetrievalError) as caught:
             engine.upload("a.css", content("a.css", b"a{}"), immutable=False)
         assert storage.is_fatal(caught.value)

@@ -1,0 +1,131 @@
+"""obstore for Azure, in the place of the very client that the storage would use itself: for uploads alone.
+
+Azure's ETags say nothing of a content, so the listing is left to the SDK, which tells MD5s; deleting is no faster here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from azure.core import exceptions as azure
+from django.core.files.base import File
+from obstore.store import AzureStore
+from storages.backends.azure_storage import AzureStorage
+
+from localmirror.backends import azure as adapter
+from localmirror.backends._azure import AzureRepairs
+from localmirror.backends._azure_client import CLIENT_OPTIONS
+from localmirror.backends._engines import Unfit, require_stock
+from localmirror.backends._obstore import SENDING_SECONDS, ObstoreEngine
+from localmirror.backends._obstore_setup import Credentials, as_requests, connection, refuse_to_follow, retries
+from localmirror.backends._obstore_words import Failure, in_one_spelling
+from localmirror.remote import Engine
+
+_WORDS = {
+    "cache_control": "Cache-Control",
+    "content_disposition": "Content-Disposition",
+    "content_encoding": "Content-Encoding",
+    "content_language": "Content-Language",
+    "content_type": "Content-Type",
+}
+# Options of the SDK's client that change nothing of what is sent, or are told to obstore as well.
+_OPTIONS = {*CLIENT_OPTIONS, "connection_verify", "max_block_size", "retry_total"}
+_SCOPE = "https://storage.azure.com/.default"
+# The SDK's own choice among its exceptions.
+_UNKNOWN_CLIENTS = ("AuthenticationFailed", "InvalidAuthenticationInfo")
+
+
+class AzureEngine(ObstoreEngine):
+    """obstore with the credentials, the address and the connection options of an Azure storage of django-storages."""
+
+    storage: adapter.AzureMirrorMixin
+
+    remote_files = Engine.remote_files
+    delete_many = Engine.delete_many
+
+    def __init__(self, storage: adapter.AzureMirrorMixin) -> None:
+        super().__init__(storage)
+        require_stock(
+            storage,
+            saves_in_its_own_way=storage.saves_in_its_own_way,
+            upload=adapter.AzureMirrorMixin,
+            _get_service_client=AzureRepairs,
+            service_client=AzureStorage,
+            client=AzureStorage,
+        )
+        options = {**CLIENT_OPTIONS, **storage.client_options}
+        unknown = sorted(options.keys() - _OPTIONS)
+        if unknown or storage.api_version:
+            raise Unfit(f"obstore has no word for {', '.join(unknown or ['api_version'])}")
+        refuse_to_follow(["AZURE_ENCRYPTION_KEY", "AZURE_STORAGE_ENCRYPTION_KEY"])
+        self.multipart_from = options["max_single_put_size"]
+        self.part_size = options["max_single_put_size"]
+        self._credentials = Credentials(self._keys)
+        url = storage.endpoint_url
+        proxy, certificates = as_requests(url, options.get("connection_verify", True))
+        wait = options["read_timeout"] + SENDING_SECONDS
+        self._store = AzureStore(
+            storage.azure_container,
+            config={
+                "account_name": storage.service_client.account_name,
+                "endpoint": url,
+                "skip_signature": False,
+                "use_emulator": False,
+                "use_fabric_endpoint": False,
+            },
+            client_options=connection(url, proxy, certificates, connect=options["connection_timeout"], wait=wait),
+            retry_config=retries(1 + options.get("retry_total", 3)),
+            credential_provider=self._credentials,
+        )
+        self._keys()
+
+    def _keys(self) -> dict[str, Any]:
+        client = self.storage.service_client
+        signature = urlsplit(str(client.url)).query
+        if "sig=" in signature:
+            return {"sas_token": signature}
+        if hasattr(client.credential, "account_key"):
+            return {"access_key": client.credential.account_key}
+        if hasattr(client.credential, "get_token"):
+            return {"token": client.credential.get_token(_SCOPE).token}
+        raise Unfit("obstore needs a key, a signature or a token")
+
+    def store(self, *, sending: bool = False) -> AzureStore:
+        return self._store
+
+    def key(self, name: str) -> str:
+        key: str = self.storage._get_valid_path(name)
+        return key
+
+    def attributes(self, name: str, file: File[bytes], *, immutable: bool) -> dict[str, str]:
+        if file.size >= self.multipart_from:
+            raise Unfit("Azure keeps no MD5 of what obstore sends in parts")
+        with self.storage.announced(self.storage.headers_for(file, immutable=immutable)):
+            given = self.storage._get_content_settings_parameters(self.key(name), file)
+        settings = {key: value for key, value in given.items() if value is not None}
+        unknown = sorted(settings.keys() - _WORDS.keys())
+        if unknown:
+            raise Unfit(f"obstore has no word for {', '.join(unknown)}")
+        return in_one_spelling({_WORDS[key]: value for key, value in settings.items()})
+
+    def translated(self, failure: Failure) -> Exception:
+        if self._credentials.error is not None:
+            return self._credentials.error
+        if failure.connection == "Connect":
+            return azure.ServiceRequestError(f"Cannot connect to {self.storage.endpoint_url}.")
+        if failure.connection:
+            return azure.ServiceResponseError(f"{self.storage.endpoint_url} did not answer ({failure.connection}).")
+        if not failure.status:
+            raise Unfit("obstore failed in a way of its own")
+        kind = azure.ResourceNotFoundError if failure.status == 404 else azure.HttpResponseError
+        if failure.code in _UNKNOWN_CLIENTS:
+            kind = azure.ClientAuthenticationError
+        error: Any = kind(message=failure.message or str(failure.status))
+        error.status_code = failure.status
+        error.error_code = failure.code
+        answered: Exception = error
+        return answered
+
+
+engine = AzureEngine

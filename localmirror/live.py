@@ -26,8 +26,8 @@ def go_live(publish: Publish, *, changed: bool) -> Literal["uploaded", "current"
     """
     storage, release = publish.storage, publish.release
     foreign = _foreign_manifest_storage(storage)
-    current = release.manifest is None or _is_live(publish, foreign)
     try:
+        current = release.manifest is None or _is_live(publish, foreign)
         if changed or publish.everything or not current or release.record_name not in publish.remote:
             publish.upload_bytes(release.record_name, release.to_record(publish.public.values()))
             _upload_pinned(publish)
@@ -88,7 +88,10 @@ def _place_in_mirror(publish: Publish) -> None:
         place_manifest(publish.storage.mirror, publish.release)
     except OSError as error:
         if not is_read_only_error(error):
-            raise
+            raise PublishError(
+                f"The release is live, but its manifest is not in the mirror {publish.storage.mirror.root}: {error}. "
+                "Run it again."
+            ) from error
 
 
 def write_foreign(storage: Any, name: str, data: bytes) -> None:

@@ -206,9 +206,12 @@ class Publish:
             return True
         if not encodes or there.md5 is None:
             return False
-        with open(self.storage.mirror.path(file.name), "rb") as opened:
-            content = SpooledContent(opened, file.name, opened.name, file.size)
-            return self.storage.encoded_md5(file.name, content) == there.md5
+        try:
+            with open(self.storage.mirror.path(file.name), "rb") as opened:
+                content = SpooledContent(opened, file.name, opened.name, file.size)
+                return self.storage.encoded_md5(file.name, content) == there.md5
+        except OSError:  # which uploading it will meet too, and report
+            return False
 
     def _noted_etags(self) -> dict[str, tuple[str, str]]:
         """Return digest and ETag by name, as the last publish noted them: from this mirror, else from the remote."""
@@ -224,8 +227,13 @@ class Publish:
             return {}
         newest = max(records, key=lambda f: (f.modified is not None and f.modified.timestamp(), f.name))
         buffer = io.BytesIO()
-        self.storage.download(newest.name, buffer)
-        record = Record.from_bytes(buffer.getvalue())
+        try:
+            self.storage.download(newest.name, buffer)
+            record = Record.from_bytes(buffer.getvalue())
+        except Exception as error:
+            # It would have spared some uploads, no more than that.
+            logger.warning("Cannot read the record %r: %s", newest.name, self.storage.describe_error(error))
+            return {}
         return {name: (md5, etag) for name, (_, md5, etag) in record.files.items() if etag}
 
     # -- sending -------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -61,6 +62,8 @@ class StaticMirrorMixin(StagedFirst):
         Nothing is written down unless `Staging.commit` is called. *lock* False is for a staging that will change
         nothing. Raises StagingInProgressError if somebody else is at it in the same directory.
         """
+        if self.is_staging:
+            raise StagingInProgressError(f"Another release is being staged in the mirror {self.mirror.root}, by us.")
         with self.exclusively("staging") if lock else _unlocked():
             if lock:
                 self.mirror.sweep_spools()
@@ -78,7 +81,7 @@ class StaticMirrorMixin(StagedFirst):
 
         Raises StagingInProgressError, naming the one who is at it already.
         """
-        if self.__dict__.get("_localmirror_exclusive"):
+        if self.__dict__.get("_localmirror_exclusive") == threading.get_ident():
             yield
             return
         try:
@@ -95,10 +98,12 @@ class StaticMirrorMixin(StagedFirst):
                     f"Another release is being prepared in the mirror {self.mirror.root}, by {holder}. "
                     "Wait until it has finished, or stage into another directory."
                 )
-            self.__dict__["_localmirror_exclusive"] = True
-            yield
+            self.__dict__["_localmirror_exclusive"] = threading.get_ident()
+            try:
+                yield
+            finally:
+                del self.__dict__["_localmirror_exclusive"]
         finally:
-            self.__dict__.pop("_localmirror_exclusive", None)
             taken.__exit__(None, None, None)
 
     @contextmanager

@@ -182,6 +182,40 @@ def test_many_objects_are_listed_by_the_thousand(rig: Rig, tmp_path: Path) -> No
     assert again.seen.counts() == {"LIST": 2}
 
 
+def test_what_went_up_in_parts_is_known_by_the_etag_that_was_noted(s3: Rig, tmp_path: Path) -> None:
+    project = Project.make(tmp_path, s3, role="static")
+    project.corpus.write("large.bin", os.urandom(1 << 20) * 9)
+    cold = succeeded(deploy(s3, project))
+    assert [request for request in cold.seen.of("PUT") if "partNumber" in request.query]
+
+    assert len(succeeded(deploy(s3, project)).seen) <= 3
+    s3.mirror = tmp_path / "fresh mirror"
+    project.set_options(mirror_location=str(s3.mirror))
+    fresh = succeeded(deploy(s3, project))
+
+    assert fresh.uploads == []
+    assert len(fresh.seen) <= 3
+
+
+@moto
+def test_a_record_that_cannot_be_read_spares_no_upload_and_stops_none(
+    rig: Rig, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    succeeded(deploy(rig, Project.make(tmp_path, rig, role="static")))
+    right = rig.raw_get("robots.txt")
+    rig.raw_put("robots.txt", right.swapcase())
+    for name in rig.raw_list():
+        if name.endswith("/record.json"):
+            rig.raw_put(name, b'{"version": 999}')
+    rig.mirror = tmp_path / "fresh mirror"
+
+    fresh = succeeded(deploy(rig, Project.make(tmp_path / "fresh", rig, role="static")))
+
+    assert fresh.uploads == ["robots.txt"]
+    assert rig.raw_get("robots.txt") == right
+    assert "another version of localmirror" in caplog.text
+
+
 # Everything again
 
 
@@ -482,6 +516,18 @@ def test_a_manifest_that_lives_elsewhere_is_written_last(rig: Rig, tmp_path: Pat
     assert assert_sums(again)["manifest"] == "current"
     assert len(again.seen) <= 3
     assert project.storage().stored_name("robots.txt") == paths["robots.txt"]
+
+
+@moto
+def test_a_manifest_elsewhere_that_cannot_be_written_is_a_sentence(rig: Rig, tmp_path: Path) -> None:
+    with disk(tmp_path / "code") as mount:
+        project = project_with(rig, tmp_path, ForeignManifest, manifest_directory=str(mount.root))
+        with mount.read_only():
+            failed = deploy(rig, project)
+
+    assert "could not be made live: OSError: [Errno 30] Read-only file system" in str(failed.error)
+    assert failed.report is not None
+    assert failed.report["manifest"] == "kept"
 
 
 @moto

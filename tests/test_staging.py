@@ -173,6 +173,24 @@ def test_a_second_staging_fails_at_once_and_names_the_first(rig: Rig) -> None:
         pass
 
 
+def test_a_second_staging_of_one_storage_fails_too(rig: Rig) -> None:
+    storage = rig.storage("static")
+
+    def second() -> None:
+        with storage.staging(), storage.staging():
+            pass
+
+    with pytest.raises(StagingInProgressError):
+        second()
+    with storage.staging(), ThreadPoolExecutor(1) as pool:
+        with pytest.raises(StagingInProgressError):
+            pool.submit(second).result()
+        assert storage.is_staging
+    with storage.exclusively("a test"), ThreadPoolExecutor(1) as pool:
+        with pytest.raises(StagingInProgressError, match="a test"):
+            pool.submit(second).result()
+
+
 def test_a_second_process_fails_at_once_and_names_the_first(rig: Rig, tmp_path: Path) -> None:
     project = Project.make(tmp_path, rig)
     holding, done = threading.Event(), threading.Event()

@@ -47,18 +47,18 @@ def _mirrored_class(entry: Any) -> type[LocalMirrorMixin] | None:
 
 
 def _check_alias(alias: str, cls: type[LocalMirrorMixin], options: dict[str, Any]) -> list[CheckMessage]:
-    with offline():
-        try:
+    checks: list[Callable[..., Finding]] = [_check_sources, _check_media_root, _check_domain]
+    if cls.role == "static":
+        checks += [_check_signed_urls, _check_static_url]
+    found: list[CheckMessage] = []
+    try:
+        with offline():
             storage = cls(**options)
             location = os.path.realpath(storage.mirror.root)
-        except ImproperlyConfigured as error:
-            return [_unusable(alias, cls, str(error), bool(_location(cls, options)))]
-        found: list[CheckMessage] = []
-        checks: list[Callable[..., Finding]] = [_check_sources, _check_media_root, _check_domain]
-        if cls.role == "static":
-            checks += [_check_signed_urls, _check_static_url]
-        for check in checks:
-            found += check(alias, storage, location)
+            for check in checks:
+                found += check(alias, storage, location)
+    except ImproperlyConfigured as error:
+        return [*found, _unusable(alias, cls, str(error), bool(_location(cls, options)))]
     adapter_checks = getattr(cls, "mirror_checks", None)
     return found + list(adapter_checks(alias, options) if adapter_checks else ())
 

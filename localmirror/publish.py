@@ -66,6 +66,7 @@ class Publish:
         self.public: dict[str, ReleaseFile] = {}
         self._etags: dict[str, tuple[str, str]] | None = None
         self._offered: list[ReleaseFile] = []
+        self._confirmed: set[str] = set()
         self._engine: Engine | None = None
         self._inventory = Inventory(
             lambda begin: self.engine().remote_files(after=begin), can_jump=storage.listing_is_sorted
@@ -138,8 +139,9 @@ class Publish:
             raise
         self._transfers.close()
         self._close_engine()
-        if self.succeeded:
+        if not self.dry_run:
             self._remember()
+        if self.succeeded:
             tell = getattr(self.storage, "release_went_live", None)
             if tell is not None:
                 tell(release)
@@ -151,14 +153,17 @@ class Publish:
         for file in current:
             self.public[file.name] = with_etag(file, self.remote[file.name].fingerprint)
             yield Result(file.name, "current", file.size)
-        told = {file.name for file in current}
-        pending = [file for file in self.public.values() if file.name not in told]
+        self._confirmed.update(file.name for file in current)
+        pending = [file for file in self.public.values() if file.name not in self._confirmed]
         if self.dry_run:
             yield from (Result(file.name, "pending", file.size) for file in pending)
             return
         failures = 0
         for result in self._transfer(pending):
-            failures += result.status != "uploaded"
+            if result.status == "uploaded":
+                self._confirmed.add(result.name)
+            else:
+                failures += 1
             yield result
         if not failures and not self.interrupted:
             self.manifest = go_live(self, changed=bool(pending))
@@ -299,10 +304,13 @@ class Publish:
     # -- afterwards ----------------------------------------------------------------------------------------------
 
     def _remember(self) -> None:
+        """Note what the remote has been seen to have, also where other files have failed."""
         now = time.time()
         identity = self.storage.remote_identity()
         self.storage.index.note_published(
-            Entry(f.name, identity, f.md5, f.size, f.immutable, f.etag, f.stamp, now) for f in self.public.values()
+            Entry(f.name, identity, f.md5, f.size, f.immutable, f.etag, f.stamp, now)
+            for f in self.public.values()
+            if f.name in self._confirmed
         )
 
 

@@ -243,6 +243,20 @@ def test_no_network_is_one_sentence(rig: Rig, tmp_path: Path) -> None:
 
 
 @moto
+def test_no_message_carries_a_credential(rig: Rig) -> None:
+    key, secret = secrets_of(rig)
+    endpoint = f"http://somebody:{secret}@127.0.0.1:9/?token={secret}"
+    storage = rig.storage("static", endpoint_url=endpoint)
+
+    told = storage.describe_remote() + storage.describe_error(OSError(f"no answer for {key} with {secret}"))
+
+    assert "127.0.0.1:9" in told
+    assert "somebody" not in told
+    assert key not in told
+    assert secret not in told
+
+
+@moto
 def test_what_would_hit_every_file_stops_the_rest(rig: Rig, tmp_path: Path) -> None:
     project = Project.make(tmp_path, rig, more=60, mirror_workers=2)
     succeeded(deploy(rig, project, "--stage", report=False))

@@ -138,6 +138,19 @@ def project_file(project: Project, name: str) -> Any:
 
 
 @pytest.mark.parametrize("rig", ["s3-moto"], indirect=True)
+@pytest.mark.parametrize("backend", [Enhanced, Modules])
+def test_names_of_a_first_pass_are_no_part_of_the_release(rig: Rig, tmp_path: Path, backend: type) -> None:
+    project = project_of(rig, tmp_path, backend)
+    project.corpus.write("css/aaa.css", b'@import "zzz.css";\n')
+    project.corpus.write("css/zzz.css", b"a { background: url(../img/logo.png) }\n")
+
+    succeeded(deploy(rig, project))
+
+    paths = assert_whole(rig)
+    assert public(rig).keys() == mirrored(rig).keys() == {*paths, *paths.values(), MANIFEST}
+
+
+@pytest.mark.parametrize("rig", ["s3-moto"], indirect=True)
 def test_a_manifest_of_another_name(rig: Rig, tmp_path: Path) -> None:
     project = project_of(rig, tmp_path, Unversioned)
     succeeded(deploy(rig, project))

@@ -167,6 +167,13 @@ def test_compressed_bodies_are_compared_as_they_are_stored(s3: Rig, tmp_path: Pa
     assert "css/base.css" in changed.uploads
     assert "js/app.js" not in changed.uploads
 
+    for name in s3.raw_list():
+        if name.startswith(".localmirror/"):
+            s3.raw_delete(name)
+    s3.mirror = tmp_path / "fresh mirror"
+    project.set_options(mirror_location=str(s3.mirror))
+    assert succeeded(deploy(s3, project)).uploads == []
+
 
 @pytest.mark.parametrize("rig", ["s3-rclone"], indirect=True)
 def test_many_objects_are_listed_by_the_thousand(rig: Rig, tmp_path: Path) -> None:
@@ -253,7 +260,8 @@ def test_what_was_overwritten_behind_our_back_is_put_right(s3: Rig, tmp_path: Pa
     project = Project.make(tmp_path, s3)
     succeeded(deploy(s3, project))
     before = public(s3)
-    s3.raw_put("robots.txt", b"User-agent: *\nDisallow: /\n")
+    s3.raw_put("robots.txt", before["robots.txt"].swapcase())
+    s3.raw_put("js/app.js", b"of another size")
     s3.raw_put(manifest(before)["js/app.js"], b"cut")
     s3.raw_put(MANIFEST, b'{"version": "1.1", "paths": {}, "hash": ""}')
 

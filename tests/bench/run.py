@@ -10,6 +10,7 @@ is compared with what local collectstatic makes of the same files. Results go to
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import subprocess
 import sys
@@ -44,7 +45,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--quiet-wait", type=float, metavar="S", help="seconds to wait for a quiet machine at most")
     options = parser.parse_args(arguments)
     options.latency = options.latency or ([30] if options.quick else [0, 10, 30])
-    options.rounds = options.rounds or (2 if options.quick else 5)
+    options.rounds = options.rounds or (2 if options.quick else 3)
     options.variants = options.variants or (QUICK if options.quick else list(BY_NAME))
     options.scenarios = options.scenarios or list(SCENARIOS)
     options.corpus = options.corpus or (["small"] if options.quick else list(CORPORA))
@@ -88,25 +89,36 @@ def measure(options: argparse.Namespace) -> Iterator[Run]:
                             yield run
 
 
+def line(run: Run) -> str:
+    """Return one run as a line of text."""
+    fault = f"  WRONG: {run.wrong}" if run.wrong else ""
+    return (
+        f"{run.corpus} {run.latency_ms:g} ms  round {run.round}  {run.scenario:14} {run.variant:24}"
+        f" {run.seconds:7.2f} s  CPU {run.cpu_seconds:6.2f} s  {run.peak_bytes / 1e6:4.0f} MB"
+        f"  {run.traffic['requests']:6} requests{fault}"
+    )
+
+
 def main() -> int:
     options = parse()
     if any(BY_NAME[name].send == "aws" for name in options.variants):
         awscli()
     started = time.monotonic()
     runs: list[Run] = []
-    for run in measure(options):
-        runs.append(run)
-        fault = f"  WRONG: {run.wrong}" if run.wrong else ""
-        print(
-            f"{run.corpus} {run.latency_ms:g} ms  round {run.round}  {run.scenario:14} {run.variant:24}"
-            f" {run.seconds:7.2f} s  CPU {run.cpu_seconds:6.2f} s  {run.peak_bytes / 1e6:4.0f} MB"
-            f"  {run.traffic['requests']:6} requests{fault}",
-            flush=True,
-        )
+    is_whole = False
+    # What has been measured until Ctrl-C is reported too.
+    with contextlib.suppress(KeyboardInterrupt):
+        for run in measure(options):
+            runs.append(run)
+            print(line(run), flush=True)
+        is_whole = True
+    if not runs:
+        return 1
     rows = report.medians(runs)
     results: dict[str, Any] = {
         "made_by": "python tests/bench/run.py " + " ".join(sys.argv[1:]),
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "is_whole": is_whole,
         "took_seconds": round(time.monotonic() - started),
         "machine": machine.describe(),
         "corpora": {name: corpus(name).as_dict() for name in options.corpus},

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import os
+import pty
 import re
+import shutil
+import subprocess
+import sys
+import termios
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +22,7 @@ from django.core.files.storage import FileSystemStorage
 from localmirror.backends.s3 import MirroredS3ManifestStaticStorage
 from localmirror.signals import release_published
 
-from .corpus import FILES, Project
+from .corpus import FILES, REPOSITORY, Project
 from .deploying import MANIFEST, Deployment, assert_whole, deploy, manifest, mirrored, public, publish, succeeded
 from .disks import disk
 from .rigs import Rig
@@ -114,6 +120,7 @@ def test_one_changed_image_moves_it_and_what_refers_to_it(s3: Rig, tmp_path: Pat
         *(paths[name] for name in ("img/deep/night.jpg", "css/theme/dark.css", "css/site.css")),
     }
     assert set(deployed.uploads) == {*moved, MANIFEST}
+    assert deployed.others <= 4  # the listing, a look at the manifest, the record, the manifest under the release's id
     assert deployed.seen.of("DELETE") == deployed.seen.of("POST") == []
     assert before.keys() <= public(s3).keys()
     report = assert_sums(deployed)
@@ -472,6 +479,33 @@ def test_verbosity(rig: Rig, tmp_path: Path) -> None:
 
 
 @moto
+def test_a_terminal_shows_progress(rig: Rig, tmp_path: Path) -> None:
+    project = Project.make(tmp_path, rig)
+    succeeded(deploy(rig, project, "--stage", report=False))
+    terminal, ours = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, 80))
+    with open(terminal, "rb", buffering=0) as screen:
+        result = subprocess.run(
+            [sys.executable, "manage.py", "localmirror", "publish"],
+            cwd=project.directory,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY), **project.environment},
+            stdout=subprocess.PIPE,
+            stderr=ours,
+            timeout=60,
+        )
+        os.close(ours)
+        shown = b""
+        with contextlib.suppress(OSError):  # how a terminal ends whose other side is closed
+            while piece := screen.read(4096):
+                shown += piece
+
+    assert result.returncode == 0
+    assert b"Publishing: " in shown
+    assert b"/30 " in shown
+    assert result.stdout.decode() == "30 files in the release: 30 uploaded (32 kB), 0 already there.\n"
+
+
+@moto
 def test_a_report_that_cannot_be_written_is_told_before_anything_is_done(rig: Rig, tmp_path: Path) -> None:
     project = Project.make(tmp_path, rig)
 
@@ -559,8 +593,6 @@ def test_other_storages_are_left_to_django(rig: Rig, tmp_path: Path) -> None:
                 assert "needs a mirrored storage" in refused.stderr
         assert (root / MANIFEST).exists()
         assert not (root / ".localmirror").exists()
-        import shutil
-
         shutil.rmtree(root)
 
     assert outputs[0] == outputs[1]

@@ -217,9 +217,7 @@ class Project:
 
     def python(self, code: str, *, seconds: float = SECONDS, **environment: str) -> Result:
         """Run Python code in a process of its own, with Django set up for this project."""
-        prologue = (
-            "import os\nos.environ['DJANGO_SETTINGS_MODULE'] = 'settings'\nimport django\ndjango.setup()\n"
-        )
+        prologue = "import os\nos.environ['DJANGO_SETTINGS_MODULE'] = 'settings'\nimport django\ndjango.setup()\n"
         (self.directory / "script.py").write_text(prologue + code)
         result = subprocess.run(
             [sys.executable, "script.py"],

@@ -66,13 +66,15 @@ class Corpus:
 
     @contextlib.contextmanager
     def restored(self) -> Iterator[None]:
-        """Leave the corpus as it was, whatever happens in the block."""
-        image = self.directory / self.image
-        original = image.read_bytes()
+        """Have the corpus as it was fetched at the beginning of the block, also after a run that was killed."""
+        image, original = self.directory / self.image, self.directory.with_name(f"{self.directory.name}.original")
+        if not original.exists():
+            shutil.copyfile(image, original)
+        shutil.copyfile(original, image)
         try:
             yield
         finally:
-            image.write_bytes(original)
+            shutil.copyfile(original, image)
 
     def change_one(self) -> None:
         """Change one image, as an editor would: other bytes, modified now."""

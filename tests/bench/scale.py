@@ -187,11 +187,11 @@ def plot(costs: list[Cost], path: Path) -> None:
         peaks.plot(files, [cost.peak_bytes / 1e6 for cost in shown], marker="o", label=SCENARIOS[scenario])
     for panel, title in ((times, "seconds"), (peaks, "peak memory, MB")):
         panel.set_xscale("log")
-        panel.set_ylim(bottom=0)
         panel.set_title(title, loc="left", fontsize=10)
         panel.set_xlabel("files in the release")
         panel.grid(alpha=0.3)
     times.set_yscale("log")
+    peaks.set_ylim(bottom=0)
     times.legend(fontsize=7)
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None})

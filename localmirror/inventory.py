@@ -6,10 +6,10 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 
 from localmirror.remote import RemoteFile
-from localmirror.stems import Stems
+from localmirror.stems import Exactly, Names, Stems
 
-# How many names are kept while it is not known yet which can matter; the listing waits then.
-_UNSORTED_LIMIT = 50_000
+# How many names are kept while it is not known yet just which matter; the listing waits then.
+_UNSIFTED_LIMIT = 50_000
 
 # Names in a page of a listing, which is what a request costs. After as many foreign ones it may pay to jump ahead.
 _PAGE = 1000
@@ -18,18 +18,20 @@ _PAGE = 1000
 class Inventory:
     """The remote's files by name, as far as they can belong to the release.
 
-    `start` begins the listing; `narrow` tells which originals there are, so that names which cannot come from any of
-    them are dropped as they pass; `wait` returns when all is known. *list_files* takes the name behind which to begin;
-    where it *can_jump*, stretches of foreign names are passed over.
+    `start` begins the listing. `narrow` tells which originals there are, so that names which cannot come from any of
+    them are dropped as they pass, and `settle` just which names the release has. `wait` returns when all is known.
+    *list_files* takes the name behind which to begin; where it *can_jump*, stretches of foreign names are passed over.
     """
 
     def __init__(self, list_files: Callable[[str], Iterator[RemoteFile]], *, can_jump: bool = False) -> None:
         self._list_files = list_files
         self._can_jump = can_jump
         self._files: dict[str, RemoteFile] = {}
-        self._stems: Stems | None = None
-        self._is_narrow = False
-        self._narrowed = threading.Event()
+        self._wanted: Names | None = None
+        #: What has been wanted so far of what was listed, the latest last.
+        self._sieves: list[Names] = []
+        self._told_more = threading.Condition()
+        self._settled = False
         self._done = threading.Event()
         self._cancelled = False
         self._error: Exception | None = None
@@ -58,33 +60,43 @@ class Inventory:
             self._can_jump = self._can_jump and file.name > last
             last = file.name
             foreign = 0 if self._take(file) else foreign + 1
-            if self._can_jump and self._stems is not None and foreign >= _PAGE and number % _PAGE == 0:
-                return self._stems.gap_after(last)
+            if self._can_jump and self._sieves and foreign >= _PAGE and number % _PAGE == 0:
+                return self._sieves[-1].gap_after(last)
         return None
 
     def _take(self, file: RemoteFile) -> bool:
-        if self._stems is None and len(self._files) >= _UNSORTED_LIMIT:
-            self._narrowed.wait()
-        if self._stems is not None and not self._is_narrow:
-            self._is_narrow = True
-            self._files = {name: file for name, file in self._files.items() if self._may_matter(name)}
-        kept = self._may_matter(file.name)
+        if len(self._files) >= _UNSIFTED_LIMIT:
+            with self._told_more:
+                self._told_more.wait_for(lambda: self._settled or self._cancelled or self._is_told_more())
+        if (wanted := self._wanted) is not None and wanted not in self._sieves:
+            self._sieves.append(wanted)
+            self._files = {name: file for name, file in self._files.items() if name in wanted}
+        kept = not self._sieves or file.name in self._sieves[-1]
         if kept:
             self._files[file.name] = file
         return kept
 
+    def _is_told_more(self) -> bool:
+        return self._wanted is not None and self._wanted not in self._sieves
+
     def narrow(self, originals: Iterable[str]) -> None:
         """Tell the names that a file of the release can come from: itself, hashed, or compressed. Once only."""
-        if self._stems is None:
-            self._stems = Stems(originals)
-        self._narrowed.set()
+        if self._wanted is None:
+            self._want(Stems(originals))
 
-    def _may_matter(self, name: str) -> bool:
-        return self._stems is None or name in self._stems
+    def settle(self, names: Iterable[str]) -> None:
+        """Tell the names of the release, manifest and all. Once only."""
+        if not self._settled:
+            self._want(Exactly(names), settled=True)
+
+    def _want(self, names: Names, *, settled: bool = False) -> None:
+        with self._told_more:
+            self._wanted, self._settled = names, settled
+            self._told_more.notify_all()
 
     def speaks_of(self, name: str) -> bool:
         """Whether *name* would have been kept had the remote listed it."""
-        return self._may_matter(name)
+        return all(name in sieve for sieve in self._sieves)
 
     @property
     def is_complete(self) -> bool:
@@ -93,8 +105,9 @@ class Inventory:
 
     def cancel(self) -> None:
         """Let the listing end; nobody waits for it any more."""
-        self._cancelled = True
-        self._narrowed.set()
+        with self._told_more:
+            self._cancelled = True
+            self._told_more.notify_all()
 
     def wait(self) -> dict[str, RemoteFile]:
         """Return all that was kept, by name. Raises what the listing raised."""

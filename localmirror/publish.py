@@ -130,7 +130,7 @@ class Publish:
         self.release = release
         self.manifest = None if release.manifest is None else "kept"
         self.public = {f.name: f for f in release.public(self.storage.mirror_publish)}
-        self.narrow(release.files)
+        self._inventory.settle({*release.files, release.manifest_name or RESERVED})
         self.begin()
         try:
             yield from self._publish()

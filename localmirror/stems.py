@@ -1,10 +1,11 @@
-"""What the names of a release have in common with their hashed forms, and where in a sorted listing they can stand."""
+"""Which names can belong to a release, and where in a sorted listing they can stand."""
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from typing import Protocol
 
 from localmirror.names import RESERVED, is_reserved
 
@@ -22,8 +23,36 @@ def stem(name: str) -> str:
     return name[: found.start()] if found else name
 
 
+class Names(Protocol):
+    """Names that a release may have."""
+
+    def __contains__(self, name: str) -> bool:
+        """Whether *name* is one of them, or localmirror's own."""
+
+    def gap_after(self, name: str) -> str | None:
+        """Return a name up to which no further one behind *name* can be among them: None, no further one at all.
+
+        *name* itself is not among them. Names are in the order of their characters, as object stores list them.
+        """
+
+
+class Exactly:
+    """Just these *names*, and localmirror's own."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._known = frozenset(names)
+        self._sorted = sorted({*self._known, RESERVED})
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._known or is_reserved(name)
+
+    def gap_after(self, name: str) -> str | None:
+        position = bisect_right(self._sorted, name)
+        return _gap(name, self._sorted[position : position + 1])
+
+
 class Stems:
-    """The stems of *names*. A name is ``in`` them if it can be a form of one of those, or is localmirror's own."""
+    """All names that can be forms of *names*, hashed or compressed, and localmirror's own."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self._known = frozenset(map(stem, names))
@@ -33,12 +62,7 @@ class Stems:
         return stem(name) in self._known or is_reserved(name)
 
     def gap_after(self, name: str) -> str | None:
-        """Return a name up to which no further one behind *name* can be among ours; None: no further one at all.
-
-        *name* itself is not among ours. Names are in the order of their characters, as object stores list them.
-        """
-        nearest = min(self._places_after(name), default=None)
-        return None if nearest is None else max(name, _just_before(nearest))
+        return _gap(name, self._places_after(name))
 
     def _places_after(self, name: str) -> Iterator[str]:
         position = bisect_right(self._sorted, name)
@@ -49,6 +73,11 @@ class Stems:
                 yield from (known + separator for separator in _SEPARATORS if known + separator > name)
                 if name[end : end + 1] in _SEPARATORS and "/" in name[end:]:
                     yield name[: name.index("/", end)] + "0"  # what follows "/": behind the whole directory
+
+
+def _gap(name: str, places: Iterable[str]) -> str | None:
+    nearest = min(places, default=None)
+    return None if nearest is None else max(name, _just_before(nearest))
 
 
 def _just_before(name: str) -> str:

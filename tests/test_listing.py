@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 import tracemalloc
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +19,7 @@ from localmirror.backends.s3 import MirroredS3StaticStorage
 from localmirror.inventory import Inventory
 from localmirror.names import sibling_of
 from localmirror.remote import Engine, RemoteFile
-from localmirror.stems import Stems, stem
+from localmirror.stems import Exactly, Stems, stem
 
 from .bench.scale import Endless
 
@@ -47,9 +48,7 @@ def test_other_names_do_not_belong(name: str) -> None:
     assert name not in Stems(["css/site.css"])
 
 
-@pytest.mark.parametrize(
-    "name", ["LICENSE", ".well-known/security.txt", ".htaccess", "_a.css", "-", "a/..b", "ü/é"]
-)
+@pytest.mark.parametrize("name", ["LICENSE", ".well-known/security.txt", ".htaccess", "_a.css", "-", "a/..b", "ü/é"])
 def test_a_name_belongs_to_itself(name: str) -> None:
     assert name in Stems([name])
     assert f"{name}.gz" in Stems([name])
@@ -66,15 +65,13 @@ def test_our_own_files_always_belong() -> None:
 @example(["photo.css"], "photo", ["photo.css"])
 @example(["a b"], "a", ["a b"])
 def test_a_gap_holds_nothing_of_ours(originals: list[str], last: str, others: list[str]) -> None:
-    stems = Stems(originals)
-    if last in stems:
-        return
-    gap = stems.gap_after(last)
     forms = [f"{stem(name)}{tail}" for name in originals for tail in ("", "-0.b", ".a", "@", "_0", "~~", "~é")]
-    for name in [*originals, *others, *forms, ".localmirror/a"]:
-        if name in stems and name > last:
-            assert gap is not None
-            assert last <= gap < name
+    for names in (Stems(originals), Exactly(originals)):
+        gap = names.gap_after(last)
+        for name in [*originals, *others, *forms, ".localmirror/a"]:
+            if last not in names and name in names and name > last:
+                assert gap is not None
+                assert last <= gap < name
 
 
 class Listing:
@@ -84,11 +81,13 @@ class Listing:
         self.names = names
         self.begins = begins or (lambda after: bisect_right(names, after))
         self.requests = 0
+        self.listed = 0
 
     def __call__(self, after: str) -> Iterator[RemoteFile]:
         for number in range(self.begins(after), len(self.names)):
             if (number - self.begins(after)) % 1000 == 0:
                 self.requests += 1
+            self.listed += 1
             yield RemoteFile(self.names[number], 1)
 
 
@@ -147,6 +146,47 @@ def test_what_was_listed_before_the_originals_were_known_is_sifted_too() -> None
     inventory.start()
     inventory.narrow(OURS)
     assert inventory.wait().keys() == set(OURS)
+
+
+def test_a_release_that_is_known_is_all_that_is_kept() -> None:
+    old = [f"css/base.{number:012x}.css" for number in range(100)]
+    inventory = Inventory(Listing(sorted([*OURS, *old])))
+    inventory.settle(OURS)
+    inventory.start()
+    assert inventory.wait().keys() == set(OURS)
+    assert all(inventory.speaks_of(name) for name in OURS)
+
+
+def test_names_that_were_dropped_before_they_were_known_to_matter_are_told() -> None:
+    listing = Listing(sorted([*OURS, "unforeseen.bin"]))
+    inventory = Inventory(listing)
+    inventory.narrow(OURS)
+    inventory.start()
+    inventory.wait()
+    inventory.settle([*OURS, "unforeseen.bin"])
+    assert not inventory.speaks_of("unforeseen.bin")
+    assert all(inventory.speaks_of(name) for name in OURS)
+
+
+def test_what_earlier_releases_have_left_is_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("localmirror.inventory._UNSIFTED_LIMIT", 2000)
+    old = [f"css/base.{number:012x}.css" for number in range(20_000)]
+    listing = Listing(sorted([*OURS, *old]))
+    inventory = Inventory(listing)
+    inventory.narrow(OURS)
+    tracemalloc.start()
+    try:
+        inventory.start()
+        for _ in range(1000):
+            if listing.listed > 2000:
+                break
+            threading.Event().wait(0.01)
+        assert not inventory.is_complete
+        inventory.settle(OURS)
+        assert inventory.wait().keys() == set(OURS)
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_foreign_names_are_not_held() -> None:

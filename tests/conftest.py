@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,11 @@ import pytest
 
 from .rigs import BY_NAME, RIGS, S3_RIGS, Rig, prepared
 from .servers import stop_shared
+
+
+# A shell that runs the tests in the background has Ctrl-C ignored, and so would have the commands that tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(params=[rig.name for rig in RIGS])

@@ -25,7 +25,7 @@ def fitting_engine(storage: RemoteSeam, module: str) -> Engine:
     try:
         if _first_user not in (None, os.getpid()):
             raise Unfit("this process was forked from one that has used obstore")
-        engine: Engine = _imported(module)(storage)
+        engine: Engine = _made(_imported(module), storage)
     except Unfit as reason:
         plain = Engine(storage)
         plain.remarks.append(f"{storage.describe_remote()} moves its files itself: {reason}.")
@@ -42,6 +42,15 @@ def _imported(module: str) -> type[Engine]:
             raise
         raise Unfit("obstore is not installed") from error
     return found
+
+
+def _made(engine: type[Engine], storage: RemoteSeam) -> Engine:
+    try:
+        return engine(storage)
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] != "obstore":
+            raise
+        raise Unfit(f"obstore cannot be set up ({type(error).__name__})") from None
 
 
 def require_stock(storage: RemoteSeam, *, saves_in_its_own_way: bool, **owners: type) -> None:

@@ -6,17 +6,17 @@ It moves files several times as fast as the providers' SDKs and must leave the v
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import obstore
 from django.core.files.base import File
-from obstore.exceptions import BaseError
 
 from localmirror.backends._engines import Unfit
 from localmirror.backends._flight import Flight, pieces, whole
-from localmirror.backends._obstore_words import Failure, plain
-from localmirror.remote import Engine, RemoteFile, RemoteSeam, Uploaded
+from localmirror.backends._obstore_adapter import ObstoreAdapter
+from localmirror.backends._obstore_words import plain
+from localmirror.remote import RemoteFile, RemoteSeam, Uploaded
 
 #: Bytes that all threads together hold in memory to send them.
 BYTES_IN_FLIGHT = 32 << 20
@@ -26,51 +26,13 @@ PARTS_AT_ONCE = 2
 #: request, the SDKs from the last one; meanwhile all bytes in flight may have to pass a line of 1 Mbit/s.
 SENDING_SECONDS = BYTES_IN_FLIGHT // 125_000
 
-T = TypeVar("T")
 
-
-class ObstoreEngine(Engine):
-    """Listing, uploading and deleting through obstore. An adapter says how its storage would have it done."""
-
-    #: From this size on a file goes in parts, of so many bytes each.
-    multipart_from: int
-    part_size: int
+class ObstoreEngine(ObstoreAdapter):
+    """Listing, uploading and deleting through obstore."""
 
     def __init__(self, storage: RemoteSeam) -> None:
         super().__init__(storage)
         self._flight = Flight(BYTES_IN_FLIGHT)
-
-    # -- what an adapter says --------------------------------------------------------------------------------------
-
-    def store(self, *, sending: bool = False) -> Any:
-        """Return the store of the remote; the one for *sending* is patient with slow lines."""
-        raise NotImplementedError
-
-    def key(self, name: str) -> str:
-        """Return the full key of *name*."""
-        raise NotImplementedError
-
-    def attributes(self, name: str, file: File[bytes], *, immutable: bool) -> dict[str, str]:
-        """Return what the storage would store along with *file*, in obstore's words. Raises Unfit if there are none."""
-        raise NotImplementedError
-
-    def encoded(self, name: str, file: File[bytes], attributes: dict[str, str]) -> bytes | None:
-        """Return the body that the storage would make of *file*; None: *file* as it is. Raises Unfit."""
-        return None
-
-    def listed(self, name: str, entry: Any) -> RemoteFile:
-        """Return what the *entry* of a listing tells of *name*."""
-        raise NotImplementedError
-
-    def version(self, answer: Any) -> str | None:
-        """Return the word for the version of an object that the *answer* to its upload tells."""
-        return answer["e_tag"].strip('"') if answer["e_tag"] else None
-
-    def translated(self, failure: Failure) -> Exception:
-        """Return the exception that the storage would have raised. Raises Unfit if its own way may yet succeed."""
-        raise NotImplementedError
-
-    # -- what publish asks for -------------------------------------------------------------------------------------
 
     def remote_files(self, prefix: str = "", after: str = "") -> Iterator[RemoteFile]:
         """Iterate over what the remote has; with the SDK where obstore gives up."""
@@ -82,7 +44,7 @@ class ObstoreEngine(Engine):
                 if entry["size"] or "." in last.rpartition("/")[2]:
                     yield self.listed(last, entry)
         except Unfit as reason:
-            self._remark("lists what it has", reason)
+            self.remark("lists what it has", reason)
             yield from super().remote_files(prefix, last)
 
     def _entries(self, prefix: str, after: str) -> Iterator[Any]:
@@ -90,7 +52,7 @@ class ObstoreEngine(Engine):
         directory = (base + prefix).rstrip("/")
         below, behind = plain(directory) if directory else None, plain(base + after) if after else None
         pages = obstore.list(self.store(), below, offset=behind, chunk_size=1000)
-        while (page := self._asked(lambda: next(pages, None))) is not None:
+        while (page := self.asked(lambda: next(pages, None))) is not None:
             yield from page
 
     def upload(self, name: str, file: File[bytes], *, immutable: bool) -> Uploaded:
@@ -106,14 +68,14 @@ class ObstoreEngine(Engine):
                     body = pieces(file) if in_parts else whole(file)
                 answer = self._put(key, body, attributes, in_parts=in_parts)
         except Unfit as reason:
-            self._remark("sends some files", reason)
+            self.remark("sends some files", reason)
             file.seek(0)
             return super().upload(name, file, immutable=immutable)
         return Uploaded(name, self.version(answer))
 
     def _put(self, key: str, body: Any, attributes: dict[str, str], *, in_parts: bool) -> Any:
         store = self.store(sending=True)
-        return self._asked(
+        return self.asked(
             lambda: obstore.put(
                 store,
                 key,
@@ -131,20 +93,7 @@ class ObstoreEngine(Engine):
         try:
             keys = [plain(self.key(name)) for name in names]
             store = self.store()
-            self._asked(lambda: obstore.delete(store, keys))
+            self.asked(lambda: obstore.delete(store, keys))
         except Unfit as reason:
-            self._remark("deletes", reason)
+            self.remark("deletes", reason)
             super().delete_many(names)
-
-    def _asked(self, ask: Callable[[], T]) -> T:
-        try:
-            return ask()
-        except (BaseError, FileNotFoundError, ValueError) as error:
-            failure = Failure.of(error)
-        # Not inside the except clause: obstore's own error would be printed as the context of this one.
-        raise self.translated(failure)
-
-    def _remark(self, what: str, reason: Unfit) -> None:
-        remark = f"{self.storage.describe_remote()} {what} itself: {reason}."
-        if remark not in self.remarks:
-            self.remarks.append(remark)

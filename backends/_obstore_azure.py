@@ -18,7 +18,7 @@ from localmirror.backends._azure import AzureRepairs
 from localmirror.backends._azure_client import CLIENT_OPTIONS
 from localmirror.backends._engines import Unfit, require_stock
 from localmirror.backends._obstore import SENDING_SECONDS, ObstoreEngine
-from localmirror.backends._obstore_setup import Credentials, as_requests, connection, refuse_to_follow, retries
+from localmirror.backends._obstore_setup import as_requests, connection, refuse_to_follow, retries
 from localmirror.backends._obstore_words import Failure, in_one_spelling
 from localmirror.remote import Engine
 
@@ -61,7 +61,6 @@ class AzureEngine(ObstoreEngine):
         refuse_to_follow(["AZURE_ENCRYPTION_KEY", "AZURE_STORAGE_ENCRYPTION_KEY"])
         self.multipart_from = options["max_single_put_size"]
         self.part_size = options["max_single_put_size"]
-        self._credentials = Credentials(self._keys)
         url = storage.endpoint_url
         proxy, certificates = as_requests(url, options.get("connection_verify", True))
         wait = options["read_timeout"] + SENDING_SECONDS
@@ -76,11 +75,11 @@ class AzureEngine(ObstoreEngine):
             },
             client_options=connection(url, proxy, certificates, connect=options["connection_timeout"], wait=wait),
             retry_config=retries(1 + options.get("retry_total", 3)),
-            credential_provider=self._credentials,
+            credential_provider=self.credentials,
         )
-        self._keys()
+        self.keys()
 
-    def _keys(self) -> dict[str, Any]:
+    def keys(self) -> dict[str, Any]:
         client = self.storage.service_client
         signature = urlsplit(str(client.url)).query
         if "sig=" in signature:
@@ -110,14 +109,10 @@ class AzureEngine(ObstoreEngine):
         return in_one_spelling({_WORDS[key]: value for key, value in settings.items()})
 
     def translated(self, failure: Failure) -> Exception:
-        if self._credentials.error is not None:
-            return self._credentials.error
         if failure.connection == "Connect":
             return azure.ServiceRequestError(f"Cannot connect to {self.storage.endpoint_url}.")
         if failure.connection:
             return azure.ServiceResponseError(f"{self.storage.endpoint_url} did not answer ({failure.connection}).")
-        if not failure.status:
-            raise Unfit("obstore failed in a way of its own")
         kind = azure.ResourceNotFoundError if failure.status == 404 else azure.HttpResponseError
         if failure.code in _UNKNOWN_CLIENTS:
             kind = azure.ClientAuthenticationError

@@ -22,7 +22,7 @@ from localmirror.backends._engines import Unfit, require_stock
 from localmirror.backends._gcloud import GoogleCloudRepairs
 from localmirror.backends._gzip import packed_if
 from localmirror.backends._obstore import SENDING_SECONDS, ObstoreEngine
-from localmirror.backends._obstore_setup import Credentials, as_requests, connection, refuse_to_follow, retries
+from localmirror.backends._obstore_setup import as_requests, connection, refuse_to_follow, retries
 from localmirror.backends._obstore_words import Failure, in_one_spelling
 from localmirror.remote import Engine
 
@@ -58,9 +58,8 @@ class GoogleCloudEngine(ObstoreEngine):
         if "STORAGE_EMULATOR_HOST" in os.environ:
             raise Unfit("an emulator does not understand obstore")
         refuse_to_follow(["GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_KEY", "GOOGLE_SERVICE_ACCOUNT_PATH"])
-        self._credentials = Credentials(self._token)
         self._url = str(storage.client.api_endpoint)
-        self._token()
+        self.keys()
         proxy, certificates = as_requests(self._url)
         wait = _ANSWER_SECONDS + SENDING_SECONDS
         self._store = GCSStore(
@@ -68,10 +67,10 @@ class GoogleCloudEngine(ObstoreEngine):
             config={"base_url": self._url, "skip_signature": False},
             client_options=connection(self._url, proxy, certificates, connect=_CONNECT_SECONDS, wait=wait),
             retry_config=retries(_ATTEMPTS),
-            credential_provider=self._credentials,
+            credential_provider=self.credentials,
         )
 
-    def _token(self) -> dict[str, Any]:
+    def keys(self) -> dict[str, Any]:
         credentials = self.storage.client._credentials  # google-cloud-core 2 has no public way to ask
         if isinstance(credentials, AnonymousCredentials):
             raise Unfit("obstore needs credentials")
@@ -115,8 +114,6 @@ class GoogleCloudEngine(ObstoreEngine):
         return version
 
     def translated(self, failure: Failure) -> Exception:
-        if self._credentials.error is not None:
-            return self._credentials.error
         if failure.connection == "Timeout":
             return requests.Timeout(f"{self._url} did not answer in time.")
         if failure.connection == "Connect":
@@ -124,8 +121,6 @@ class GoogleCloudEngine(ObstoreEngine):
             return requests.ConnectionError(MaxRetryError(None, self._url, ConnectionError(lost)))  # type: ignore[arg-type]
         if failure.connection:
             return requests.ConnectionError(f"{self._url} ended the connection.")
-        if not failure.status:
-            raise Unfit("obstore failed in a way of its own")
         answered: Exception = api.from_http_status(failure.status, failure.message or failure.code)  # type: ignore[no-untyped-call]
         return answered
 

@@ -11,7 +11,6 @@ from django.core.files.base import File
 from localmirror.backends import _s3_objects, s3
 from localmirror.backends._engines import Unfit, require_stock
 from localmirror.backends._obstore import SENDING_SECONDS, ObstoreEngine
-from localmirror.backends._obstore_setup import Credentials
 from localmirror.backends._obstore_words import Failure, in_one_spelling
 from localmirror.backends._s3_client import address
 from localmirror.backends._s3_store import store
@@ -29,8 +28,6 @@ _WORDS = {
     "ContentType": "Content-Type",
     "StorageClass": "Storage-Class",
 }
-# Answers after which botocore looks for the bucket in another region and asks again.
-_ELSEWHERE = ("AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "PermanentRedirect")
 _OPERATIONS = {"PUT": "PutObject", "GET": "ListObjectsV2"}
 _CONNECTION_ERRORS = {"Timeout": boto.ReadTimeoutError, "Connect": boto.EndpointConnectionError}
 
@@ -52,28 +49,27 @@ class S3Engine(ObstoreEngine):
         self.multipart_from = storage.transfer_config.multipart_threshold
         self.part_size = storage.transfer_config.multipart_chunksize
         self._lock = threading.Lock()
-        self._credentials = Credentials(self._keys)
         self._connect()
 
     def _connect(self) -> None:
         client, bucket = self.storage._client, self.storage.bucket_name
-        self._moved = False
+        self.moved = False
         self._address = address(client, bucket)
         self._stores: list[S3Store] = [
-            store(client, bucket, self._address, self._credentials, seconds) for seconds in (0, SENDING_SECONDS)
+            store(client, bucket, self._address, self.credentials, seconds) for seconds in (0, SENDING_SECONDS)
         ]
 
-    def _keys(self) -> dict[str, Any]:
+    def keys(self) -> dict[str, Any]:
         keys = self.storage._client_session.get_credentials().get_frozen_credentials()
         return {"access_key_id": keys.access_key, "secret_access_key": keys.secret_key, "token": keys.token}
 
     def store(self, *, sending: bool = False) -> S3Store:
         with self._lock:
-            if self._moved:  # the SDK has met the same answer meanwhile, and learnt where the bucket is
+            if self.moved:  # the SDK has met the same answer meanwhile, and learnt where the bucket is
                 known = self._address
                 self._connect()
                 if self._address == known:
-                    self._moved = True
+                    self.moved = True
                     raise Unfit("S3 sends obstore elsewhere")
             return self._stores[sending]
 
@@ -103,20 +99,10 @@ class S3Engine(ObstoreEngine):
         return _s3_objects.remote_file(name, entry["size"], entry["e_tag"], entry["last_modified"])
 
     def translated(self, failure: Failure) -> Exception:
-        if self._credentials.error is not None:
-            return self._credentials.error
-        if failure.redirected or failure.code in _ELSEWHERE:
-            self._moved = True
-            raise Unfit("the bucket is in another region")
-        if failure.connection == "Interrupted" or failure.method == "DELETE":
-            # Not tried again by obstore; or what it met while it cleaned up after an upload in parts, not the cause.
-            raise Unfit("an answer was cut off")
         if failure.connection:
             kind = _CONNECTION_ERRORS.get(failure.connection, boto.ConnectionClosedError)
             lost: Exception = kind(endpoint_url=self._address.url, error=failure.connection)
             return lost
-        if not failure.status:
-            raise Unfit("obstore failed in a way of its own")
         told = {"Code": failure.code or str(failure.status), "Message": failure.message}
         answer: Any = {"Error": told, "ResponseMetadata": {"HTTPStatusCode": failure.status}}
         return boto.ClientError(answer, _OPERATIONS.get(failure.method, "ListObjectsV2"))

@@ -41,8 +41,11 @@ def connection(url: str, proxy: str | None, certificates: str | None, *, connect
         del options["proxy_excludes"]
     if certificates and not is_http:
         # Also where they are the default ones: obstore refuses to start on a system that has none itself.
-        with open(certificates, "rb") as file:
-            options["root_certificate"] = file.read()
+        try:
+            with open(certificates, "rb") as file:
+                options["root_certificate"] = file.read()
+        except OSError as error:
+            raise Unfit(f"{certificates} cannot be read") from error
     elif not is_http:
         options["allow_invalid_certificates"] = True
     return options
@@ -84,4 +87,5 @@ class Credentials:
         except Exception as error:
             self.error = error
             raise
+        self.error = None
         return {**found, "expires_at": datetime.now(UTC) + timedelta(seconds=_MARGIN + CREDENTIALS_SECONDS)}

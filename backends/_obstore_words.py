@@ -15,6 +15,9 @@ _HEADERS = frozenset(
     ["cachecontrol", "contentdisposition", "contentencoding", "contentlanguage", "contenttype", "storageclass"]
 )
 
+# Answers of S3 that speak of another region.
+_ELSEWHERE = ("AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "PermanentRedirect")
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -46,6 +49,23 @@ class Failure(NamedTuple):
             "" if status else kind,
             "Received redirect without LOCATION" in text or status in ("301", "302", "307", "308"),
         )
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether S3 has the bucket in another region: botocore looks for it there, and remembers."""
+        return self.redirected or self.code in _ELSEWHERE
+
+    @property
+    def unclear(self) -> str:
+        """Why the SDK may yet succeed; empty where it would have been told the same."""
+        if self.elsewhere:
+            return "the bucket is in another region"
+        if self.connection == "Interrupted" or self.method == "DELETE":
+            # Not tried again by obstore; or what it met when it cleaned up after an upload in parts, not the cause.
+            return "an answer was cut off"
+        if self.status in (400, 501) or self.code == "SignatureDoesNotMatch":
+            return f"obstore was answered {self.code or self.status}"
+        return "" if self.status or self.connection else "obstore failed in a way of its own"
 
 
 def _found(pattern: str, text: str) -> str:

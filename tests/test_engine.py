@@ -616,6 +616,18 @@ def test_trusts_whom_boto3_trusts(
     assert len(server.seen) == (0 if how == "default" else 2)
 
 
+@pytest.mark.parametrize("name", ["garbage", "missing"])
+def test_certificates_that_cannot_be_read_are_the_sdks_to_complain_of(
+    tmp_path: Path, answering: Any, name: str
+) -> None:
+    server = answering()
+    (tmp_path / "garbage").write_text("-----BEGIN CERTIFICATE-----\nno\n-----END CERTIFICATE-----\n")
+    url = server.address.replace("http:", "https:")
+    engine = static_storage(tmp_path, endpoint_url=url, verify=str(tmp_path / name)).bulk_engine()
+    assert type(engine) is Engine
+    assert len(engine.remarks) == 1
+
+
 def test_waits_as_long_as_boto3_waits_for_an_answer(s3: Any) -> None:
     storage = s3.storage("static", client_config=quick_config(attempts=1, read_timeout=1))
     s3.wire.delay(8, kind="LIST")
@@ -655,7 +667,7 @@ def act(engine: Engine, method: str) -> None:
 
 @only_moto
 @pytest.mark.parametrize("method", ["PUT", "GET", "POST"])
-@pytest.mark.parametrize("status", [400, 403, 404, 409, 412])
+@pytest.mark.parametrize("status", [403, 404, 409, 412])
 def test_asks_once_where_it_is_refused(s3: Any, status: int, method: str) -> None:
     storage = s3.storage("static", client_config=quick_config())
     s3.wire.fail(status, method=method, code="Refused")
@@ -666,6 +678,32 @@ def test_asks_once_where_it_is_refused(s3: Any, status: int, method: str) -> Non
     assert storage.describe_error(caught.value).endswith("operation: Refused injected for a test")
     assert not storage.is_missing(caught.value)
     assert not storage.is_unavailable(caught.value)
+
+
+@only_moto
+@pytest.mark.parametrize("status", [400, 501])
+def test_leaves_it_to_the_sdk_where_a_server_does_not_understand(s3: Any, status: int) -> None:
+    """A bucket with Object Lock, for one, wants the checksum that boto3 sends and obstore does not."""
+    engine = engine_for(s3.storage("static", client_config=quick_config(attempts=1)))
+    by_obstore = Rule(
+        "status",
+        status=status,
+        code="InvalidRequest",
+        match=lambda request: request.method == "PUT" and "amz-sdk-invocation-id" not in request.headers,
+    )
+    s3.wire.add(by_obstore)
+    for name in ("a.css", "b.css"):
+        engine.upload(name, content(name, b"a{}"), immutable=False)
+    assert s3.raw_list() == ["a.css", "b.css"]
+    assert by_obstore.hits == 1
+    assert "obstore was answered InvalidRequest" in engine.remarks[0]
+
+
+@only_moto
+def test_is_told_by_the_sdk_what_the_server_did_not_understand(s3: Any) -> None:
+    s3.wire.fail(400, method="PUT", code="InvalidRequest")
+    with pytest.raises(boto.ClientError, match="InvalidRequest injected for a test"):
+        act(engine_for(s3.storage("static")), "PUT")
 
 
 def test_gives_up_in_the_end(s3: Any) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("localmirror")
 
 # Up to this size a file is read in one piece, so that its digest is checked on the very bytes that are sent.
-_WHOLE_FILE = 1 << 20
+_WHOLE_FILE = 1 << 18
 
 Status = Literal["uploaded", "current", "failed", "not attempted", "pending"]
 ManifestStatus = Literal["uploaded", "current", "kept"]

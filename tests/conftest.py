@@ -11,7 +11,6 @@ import pytest
 from .rigs import BY_NAME, RIGS, S3_RIGS, Rig, prepared
 from .servers import stop_shared
 
-
 # A shell that runs the tests in the background has Ctrl-C ignored, and so would have the commands that tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

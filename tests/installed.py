@@ -26,9 +26,7 @@ def check_core() -> None:
     assert "site-packages" in folder.parts, f"imported from {folder}, not from the environment"
     assert (folder / "py.typed").is_file(), "py.typed is missing: type checkers ignore the annotations"
     assert importlib.util.find_spec("backends") is None, "a top-level module called backends was installed"
-    top_level = {
-        file.parts[0] for file in importlib.metadata.files("django-localmirror") or [] if file.suffix == ".py"
-    }
+    top_level = {file.parts[0] for file in importlib.metadata.files("django-localmirror") or [] if file.suffix == ".py"}
     assert top_level == {"localmirror"}, f"top-level names installed: {sorted(top_level)}"
 
 
@@ -63,9 +61,7 @@ def main(extra: str) -> None:
         check_every_adapter()
     else:
         importlib.import_module(ADAPTER_OF_EXTRA[extra])
-    print(
-        f"django-localmirror {importlib.metadata.version('django-localmirror')} is whole with extra: {extra}"
-    )
+    print(f"django-localmirror {importlib.metadata.version('django-localmirror')} is whole with extra: {extra}")
 
 
 if __name__ == "__main__":

@@ -441,9 +441,7 @@ def test_a_process_has_the_same_methods() -> None:
     server = shared(require(Moto))
     with WireProcess(server.url, latency=0.001) as wire:
         config = Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1})
-        client = boto3.client(
-            "s3", endpoint_url=wire.url, region_name="us-east-1", config=config, **server.credentials
-        )
+        client = boto3.client("s3", endpoint_url=wire.url, region_name="us-east-1", config=config, **server.credentials)
         client.create_bucket(Bucket="wire-process")
         wire.fail(503, kind="PUT", name="^b", times=1)
         with wire.recording() as seen:
@@ -462,9 +460,7 @@ def test_a_process_has_the_same_methods() -> None:
 
 def test_the_command_prints_its_port_and_takes_rules(echo: str) -> None:
     command = [sys.executable, "-m", "tests.wire", "--upstream", echo, "--latency-ms", "1"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent.parent
-    ) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent.parent) as process:
         assert process.stdout is not None
         base = f"http://127.0.0.1:{int(process.stdout.readline())}"
 
@@ -472,9 +468,7 @@ def test_the_command_prints_its_port_and_takes_rules(echo: str) -> None:
             with urlopen(UrlRequest(base + path, body, method=method), timeout=20) as answer:
                 return json.load(answer)
 
-        call(
-            "POST", "/__wire__/rules", json.dumps([{"action": "status", "status": 500, "times": 1}]).encode()
-        )
+        call("POST", "/__wire__/rules", json.dumps([{"action": "status", "status": 500, "times": 1}]).encode())
         with pytest.raises(Exception, match="500"):
             urlopen(base + "/x/y", timeout=20)
         assert urlopen(base + "/x/y", timeout=20).read() == b"/x/y"

@@ -84,9 +84,7 @@ class Request:
     def headers(self) -> dict[str, str]:
         """The request's headers, names in lower case."""
         lines = self.head.decode("latin-1").split("\r\n")[1:]
-        return {
-            name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines) if name
-        }
+        return {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines) if name}
 
     @cached_property
     def raw_path(self) -> str:
@@ -138,9 +136,7 @@ class Request:
         """What the request does, in one word for all providers: list upload download stat delete other."""
         if self.kind == "LIST":
             return "list"
-        if self.method == "DELETE" or (
-            self.dialect == "s3" and self.method == "POST" and "delete" in self.query
-        ):
+        if self.method == "DELETE" or (self.dialect == "s3" and self.method == "POST" and "delete" in self.query):
             return "delete"
         if self.dialect == "gcs" and self.raw_path.startswith("/upload/"):
             return "upload"
@@ -198,9 +194,7 @@ class Rule:
         if any(wanted and wanted != getattr(request, attribute) for wanted, attribute in exact):
             return False
         patterns = ((self.name, "name"), (self.path, "path"))
-        if any(
-            pattern and not re.search(pattern, getattr(request, attribute)) for pattern, attribute in patterns
-        ):
+        if any(pattern and not re.search(pattern, getattr(request, attribute)) for pattern, attribute in patterns):
             return False
         if self.match is not None and not self.match(request):
             return False
@@ -756,9 +750,7 @@ class WireProcess(_Proxy, ProcessServer):
 
 
 async def _main(options: argparse.Namespace) -> None:
-    wire = Wire(
-        options.upstream, latency=options.latency_ms / 1000, dialect=options.dialect, port=options.port
-    )
+    wire = Wire(options.upstream, latency=options.latency_ms / 1000, dialect=options.dialect, port=options.port)
     await wire.listen()
     print(wire.port, flush=True)
     ended = asyncio.Event()

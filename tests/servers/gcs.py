@@ -45,9 +45,7 @@ class GcsInProcess(Server):
     def start(self) -> Self:
         self._server = make_server(0)
         self.port = self._server.server_address[1]
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.01,), name="gcs", daemon=True
-        )
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), name="gcs", daemon=True)
         self._thread.start()
         return self
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -25,7 +26,9 @@ class ObstoreAdapter(Engine):
 
     def __init__(self, storage: RemoteSeam) -> None:
         super().__init__(storage)
-        self.credentials = Credentials(self.keys)
+        # Weakly: what obstore's stores hold on to is out of sight of Python's garbage collector.
+        keys = weakref.WeakMethod(self.keys)
+        self.credentials = Credentials(lambda: call() if (call := keys()) else {})
         #: Whether S3 has sent us elsewhere.
         self.moved = False
         self._given_up = ""

@@ -49,15 +49,13 @@ class S3Engine(ObstoreEngine):
         self.multipart_from = storage.transfer_config.multipart_threshold
         self.part_size = storage.transfer_config.multipart_chunksize
         self._lock = threading.Lock()
-        self._connect()
+        self._locate()
+        self.store()
 
-    def _connect(self) -> None:
-        client, bucket = self.storage._client, self.storage.bucket_name
+    def _locate(self) -> None:
         self.moved = False
-        self._address = address(client, bucket)
-        self._stores: list[S3Store] = [
-            store(client, bucket, self._address, self.credentials, seconds) for seconds in (0, SENDING_SECONDS)
-        ]
+        self._address = address(self.storage._client, self.storage.bucket_name)
+        self._stores: dict[bool, S3Store] = {}
 
     def keys(self) -> dict[str, Any]:
         keys = self.storage._client_session.get_credentials().get_frozen_credentials()
@@ -67,10 +65,13 @@ class S3Engine(ObstoreEngine):
         with self._lock:
             if self.moved:  # the SDK has met the same answer meanwhile, and learnt where the bucket is
                 known = self._address
-                self._connect()
+                self._locate()
                 if self._address == known:
                     self.moved = True
                     raise Unfit("S3 sends obstore elsewhere")
+            if sending not in self._stores:
+                client, bucket, seconds = self.storage._client, self.storage.bucket_name, SENDING_SECONDS * sending
+                self._stores[sending] = store(client, bucket, self._address, self.credentials, seconds)
             return self._stores[sending]
 
     def key(self, name: str) -> str:

@@ -363,7 +363,9 @@ class GoogleCredentials(google.auth.credentials.Credentials):
 
 
 @pytest.fixture
-def google_server() -> Iterator[Google]:
+def google_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Google]:
+    # What another test has left for an emulator is not meant here.
+    monkeypatch.delenv("STORAGE_EMULATOR_HOST", raising=False)
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(Google())
         threading.Thread(target=server.serve_forever, daemon=True).start()

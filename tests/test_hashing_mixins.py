@@ -59,27 +59,31 @@ def assert_links_lead_somewhere(rig: Rig, paths: dict[str, str]) -> None:
         assert posixpath.normpath(f"css/{path}") in files, link
 
 
-@pytest.mark.parametrize("backend", [Enhanced, EnhancedByHand, Modules])
-def test_a_release_is_deployed_whole(s3: Rig, tmp_path: Path, backend: type) -> None:
-    project = project_of(s3, tmp_path, backend)
+@pytest.mark.parametrize(
+    ("rig", "backend"),
+    [*(("s3-moto", backend) for backend in (Enhanced, EnhancedByHand, Modules)), ("s3-rclone", Enhanced)],
+    indirect=["rig"],
+)
+def test_a_release_is_deployed_whole(rig: Rig, tmp_path: Path, backend: type) -> None:
+    project = project_of(rig, tmp_path, backend)
 
-    cold = succeeded(deploy(s3, project))
+    cold = succeeded(deploy(rig, project))
 
-    paths = assert_whole(s3)
+    paths = assert_whole(rig)
     assert paths.keys() == FILES.keys()
-    assert public(s3) == mirrored(s3)
-    assert_links_lead_somewhere(s3, paths)
-    assert cold.uploads == sorted(public(s3))
+    assert public(rig) == mirrored(rig)
+    assert_links_lead_somewhere(rig, paths)
+    assert cold.uploads == sorted(public(rig))
     assert cold.others <= 6
     assert cold.seen.names("PUT")[-1] == MANIFEST
 
-    again = succeeded(deploy(s3, project))
+    again = succeeded(deploy(rig, project))
     assert len(again.seen) <= 3
     assert again.uploads == []
 
     project.corpus.change("js/lib/util.js")
-    changed = succeeded(deploy(s3, project))
-    after = assert_whole(s3)
+    changed = succeeded(deploy(rig, project))
+    after = assert_whole(rig)
     moved = {after[name] for name in after if after[name] != paths[name]}
     assert set(changed.uploads) == {*moved, "js/lib/util.js", MANIFEST}
     assert ("js/app.js" in {name for name in after if after[name] != paths[name]}) == (backend is Modules)

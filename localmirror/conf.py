@@ -37,16 +37,15 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def take_options(storage: type, given: dict[str, Any], others: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def take_options(storage: type, given: dict[str, Any]) -> dict[str, Any]:
     """Remove the mirror's own options from *given* and return them.
 
-    *others* are options that the remote is known to take. Raises ImproperlyConfigured for a misspelt option, naming
-    the class and the right spelling.
+    Raises ImproperlyConfigured for a misspelt option, naming the class and the right spelling.
     """
     taken = {name: given.pop(name) for name in list(given) if name in OPTIONS}
     for name in given:
         close = difflib.get_close_matches(name, OPTIONS, n=1, cutoff=0.8)
-        if name not in (others or {}) and (close or name.startswith("mirror_")):
+        if close or name.startswith("mirror_"):
             hint = f" Did you mean {close[0]!r}?" if close else f" The mirror's options are {', '.join(OPTIONS)}."
             raise ImproperlyConfigured(f"{storage.__name__} has no option {name!r}.{hint}")
     return taken

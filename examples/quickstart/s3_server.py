@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 CREDENTIALS = {"aws_access_key_id": "demo-access-key", "aws_secret_access_key": "demo-secret-key"}
 
 _REFUSAL = b"""<?xml version="1.0" encoding="UTF-8"?>
-<Error><Code>InvalidRequest</Code><Message>This upload is broken on purpose</Message></Error>"""
+<Error><Code>AccessDenied</Code><Message>This upload is broken on purpose</Message></Error>"""
 
 
 class Gate:
@@ -41,7 +41,7 @@ class Gate:
             self._counts["LIST" if method == "GET" and not name else method] += 1
         if method == "PUT" and self.refused and fnmatch.fnmatchcase(name, self.refused):
             get_input_stream(environ).read()  # a client whose body nobody reads sees a broken connection instead
-            start_response("400 Bad Request", [("Content-Type", "application/xml")])
+            start_response("403 Forbidden", [("Content-Type", "application/xml")])
             return [_REFUSAL]
         return self.app(environ, start_response)
 

@@ -39,13 +39,17 @@ class KnownSource:
 
     def open(self, path: str, mode: str = "rb") -> Any:
         """Open the file, marked with what is known of it."""
-        file = self._storage.open(path, mode)
-        setattr(file, _ATTRIBUTE, self._source)
-        return file
+        return told(self._storage.open(path, mode), self._source)
+
+
+def told(file: Any, source: Source) -> Any:
+    """Return *file*, marked with what is known of it."""
+    setattr(file, _ATTRIBUTE, source)
+    return file
 
 
 def source_of(content: Any) -> Source | None:
-    """Return what is known of *content*, None unless it is a file that `KnownSource.open` returned."""
+    """Return what is known of *content*, None unless it is a file that `told` has marked."""
     source = getattr(content, _ATTRIBUTE, None)
     return source if isinstance(source, Source) else None
 

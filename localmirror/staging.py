@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import posixpath
@@ -20,6 +19,7 @@ from localmirror.exceptions import LocalMirrorError
 from localmirror.index import stamp_of
 from localmirror.local import MirrorDirectory, Spool
 from localmirror.manifest import pinned_name
+from localmirror.memo import Memo, names_kept, stamp_of_open, stamp_of_source
 from localmirror.names import (
     HASH_PART,
     SIBLING_ENCODINGS,
@@ -30,7 +30,7 @@ from localmirror.names import (
     sibling_of,
 )
 from localmirror.release import Release, ReleaseFile
-from localmirror.sources import KnownSource, Source, source_of
+from localmirror.sources import KnownSource, Source, digests_handed_on, source_of, told
 
 if TYPE_CHECKING:
     from localmirror.roles import StaticMirrorMixin
@@ -75,6 +75,7 @@ class Staging:
         self._outputs: dict[str, set[str]] = {}
         self._produced: set[str] = set()
         self._snapshot: dict[str, str] | None = None
+        self._memo = Memo(self.mirror)
 
     @cached_property
     def address(self) -> str | None:
@@ -88,6 +89,8 @@ class Staging:
         if self.storage.is_manifest(name):
             self.held[name] = b"".join(byte_chunks(content))
             return name
+        if name in self._found:
+            self._memo.note_source(name, stamp_of_open(content))
         if not self._linked(name, source_of(content)) and not self._saved_as_is(name, content):
             with self.mirror.spool() as spool:
                 digests = Digests(name)
@@ -130,9 +133,7 @@ class Staging:
             return False
         if content.size > CHUNK_SIZE or content.size != present.st_size:
             return False
-        digests = Digests(name)
-        for chunk in byte_chunks(content):
-            digests.update(chunk)
+        digests = _digests(name, content)
         known = self.known(name, present)
         if digests.md5 != known.md5 or digests.size != known.size:
             return False
@@ -159,8 +160,10 @@ class Staging:
         if name in self.held:
             data = self.held[name]
             return ContentFile(data if "b" in mode else data.decode("utf-8"), name)
-        self.status(name)
-        return File(open(self.mirror.path(name), mode), name)
+        found = self.status(name)
+        file = File(open(self.mirror.path(name), mode), name)  # noqa: SIM115
+        noted = self._files.get(name)
+        return told(file, Source(name, noted.md5)) if noted and noted.stamp == stamp_of(found) else file
 
     def find(self, name: str) -> os.stat_result | None:
         """Return the status of *name* in the mirror, None for what has been deleted in this staging."""
@@ -188,20 +191,36 @@ class Staging:
             with self._lock:
                 self._deleted.add(name)
 
-    def holds(self, name: str, content: Any) -> bool:
-        """Whether the staged tree has *name* with just the bytes of *content*."""
+    def holds(self, name: str, source_storage: Any, path: str) -> bool:
+        """Whether the staged tree has *name* with just the bytes of *path* in the finder's *source_storage*."""
         present = self.find(name)
         if present is None or os.path.islink(self.mirror.path(name)):
             return False
-        digest = hashlib.md5(usedforsecurity=False)
-        size = 0
-        for chunk in byte_chunks(content):
-            digest.update(chunk)
-            size += len(chunk)
-        if size != present.st_size:
-            return False
+        stamp = stamp_of_source(source_storage, path)
+        digest = self._memo.digest(name, stamp)
+        if digest is None:
+            with source_storage.open(path) as source:
+                taken = _digests(name, source)
+            if taken.size != present.st_size:
+                return False
+            self._memo.note_source(name, stamp)
+            digest = taken.md5
         known = self._files[name] = self.known(name, present)
-        return known.md5 == digest.hexdigest()
+        return known.md5 == digest
+
+    def post_process(self, paths: Mapping[str, tuple[Any, str]], **options: Any) -> Iterator[tuple[str, Any, Any]]:
+        """Let the storage post-process *paths*, but for what still holds of the last time; yield as it does."""
+        self.begin_post_processing()
+        kept = self._memo.kept(self.storage, paths, self._files, self._still_there()) if not options["dry_run"] else {}
+        for name, output in kept.items():
+            yield name, output, False
+        changed = {name: source for name, source in self.sources(paths).items() if name not in kept}
+        with names_kept(self.storage, kept), digests_handed_on(self.storage):
+            yield from self.storage.post_process(changed, **options)  # type: ignore[attr-defined]
+
+    def _still_there(self) -> dict[str, ReleaseFile]:
+        before, now = self._before.files if self._before else {}, self._snapshot or {}
+        return {n: f for n, f in before.items() if now.get(n) == f.stamp and n not in self._deleted}
 
     def sources(self, paths: Mapping[str, tuple[Any, str]]) -> dict[str, tuple[Any, str]]:
         """Return *paths*, as ``post_process`` takes them, with sources that tell what is known of them."""
@@ -226,10 +245,12 @@ class Staging:
         if self.observer is not None:
             self.observer.narrow(self._found)
 
-    def produced(self, name: str, output: str) -> None:
-        """Tell that post-processing yielded *output* for *name*."""
-        self._outputs.setdefault(name, set()).add(output)
-        self.settled(output)
+    def produced(self, name: str, output: str | None, processed: Any) -> None:
+        """Tell what post-processing yielded for *name*."""
+        self._memo.note_output(name, output, processed)
+        if output and not isinstance(processed, Exception):
+            self._outputs.setdefault(name, set()).add(output)
+            self.settled(output)
 
     def settled(self, name: str) -> None:
         """Tell that the bytes of *name* are final, as far as can be foreseen."""
@@ -301,6 +322,7 @@ class Staging:
         for name in (self._deleted | self._superseded()) - release.files.keys():
             if name in ours:
                 self.mirror.delete(name)
+        self._memo.write(release.files)
         if self._before == release:
             return
         if release.manifest is not None:
@@ -312,6 +334,13 @@ class Staging:
     def put_manifest_in_place(self, release: Release) -> None:
         """Make the mirror serve the staged manifest, for an artefact that is published later."""
         place_manifest(self.mirror, release)
+
+
+def _digests(name: str, content: Any) -> Digests:
+    digests = Digests(name)
+    for chunk in byte_chunks(content):
+        digests.update(chunk)
+    return digests
 
 
 def _siblings(names: Iterable[str], tree: dict[str, os.stat_result]) -> Iterator[str]:

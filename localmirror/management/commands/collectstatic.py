@@ -21,7 +21,6 @@ from localmirror.offline import offline
 from localmirror.publish import Publish
 from localmirror.release import Release
 from localmirror.roles import StaticMirrorMixin
-from localmirror.sources import digests_handed_on
 from localmirror.staging import Staging
 
 
@@ -163,8 +162,7 @@ class Command(collectstatic.Command):
             return bool(super().delete_file(path, prefixed_path, source_storage))
         if not self.staging.exists(prefixed_path):
             return True
-        with source_storage.open(path) as source:
-            unmodified = self.staging.holds(prefixed_path, source)
+        unmodified = self.staging.holds(prefixed_path, source_storage, path)
         if unmodified:
             if prefixed_path not in self.unmodified_files:
                 self.unmodified_files.append(prefixed_path)
@@ -188,13 +186,9 @@ class _WatchedStorage:
         return getattr(self._storage, name)
 
     def _post_process(self, paths: dict[str, Any], **options: Any) -> Iterator[tuple[str, str | None, Any]]:
-        self._staging.begin_post_processing()
-        with digests_handed_on(self._storage):
-            sources = self._staging.sources(paths)
-            for original, output, processed in self._storage.post_process(sources, **options):
-                if output and not isinstance(processed, Exception):
-                    self._staging.produced(original, output)
-                yield original, output, processed
+        for original, output, processed in self._staging.post_process(paths, **options):
+            self._staging.produced(original, output, processed)
+            yield original, output, processed
 
 
 @contextmanager

@@ -16,14 +16,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import django
 from django.conf import settings
 from django.contrib.staticfiles.storage import HashedFilesMixin
+from django.core.files.storage import FileSystemStorage, Storage
 
 from localmirror.local import MirrorDirectory
-from localmirror.names import HASH_PART
+from localmirror.names import HASH_PART, is_named_by
+from localmirror.sources import HASH_LENGTH
 
 if TYPE_CHECKING:
     from localmirror.release import ReleaseFile
@@ -39,13 +42,14 @@ _TICK_NS = 2_000_000_000
 
 # Where the classes come from whose hashing is known to depend on names, contents and plain attributes alone.
 _KNOWN_PACKAGES = ("django", "django_manifeststaticfiles_enhanced", "localmirror", "storages")
-_KNOWN_HASHING = (
-    "django.contrib.staticfiles.storage",
-    "django_manifeststaticfiles_enhanced.storage",
-    "localmirror.cached",
-)
+_ENHANCED = "django_manifeststaticfiles_enhanced.storage"
+_KNOWN_HASHING = ("django.contrib.staticfiles.storage", _ENHANCED, "localmirror.cached")
 # A digest in the name of a hashed file that a hashed file refers to, however the rest of the name is spelt there.
 _NAMED = re.compile(rb"\.([0-9a-f]{8,64})(?![0-9a-f])")
+# A reference to CSS or JavaScript that is not spelt as the name itself: quoted for URLs, or with a query behind it.
+_MISSPELT = rb"""["'(]\s*(?=\S)[^"'()\n]*(?:[%%\\ \x80-\xff][^"'()\n]*%b\.(?:css|js)\b|%b\.(?:css|js)\?)"""
+_MISSPELT_IN_SOURCE = re.compile(_MISSPELT % (b"", b""))
+_MISSPELT_IN_OUTPUT = re.compile(_MISSPELT % ((rb"\.[0-9a-f]{12}",) * 2))
 # Attributes that name code: what it does may change while they stay the same.
 _NAMES_OF_CODE = frozenset(["prehashed"])
 # What Python itself puts into the namespace of a class.
@@ -60,16 +64,16 @@ _BY_PYTHON = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A collected file: how its source looked, the MD5 of its bytes, and which name hashing gave to which bytes.
+    """A collected file: how its source looked, the MD5 of that, and which name hashing gave to which bytes.
 
-    What is not certain has to be processed again in any case.
+    *warnings* is what hashing had to say of it.
     """
 
     stamp: str | None
     md5: str
     output: str | None
     output_md5: str | None
-    is_certain: bool
+    warnings: list[str]
 
 
 class Memo:
@@ -79,9 +83,9 @@ class Memo:
         self._mirror = mirror
         self._before = mirror.read_state(MEMO)
         self._decided_by, self._last = _read(self._before)
-        self._stamps: dict[str, str] = {}
+        self._sources: dict[str, tuple[str | None, str]] = {}
         self._outputs: dict[str, str] = {}
-        self._uncertain: set[str] = set()
+        self._warnings: dict[str, list[str]] = {}
         self._decides: str | None = None
 
     # -- sources -------------------------------------------------------------------------------------------------
@@ -89,75 +93,98 @@ class Memo:
     def digest(self, name: str, stamp: str | None) -> str | None:
         """Return the MD5 of the source of *name* if it looks just as it did when that was taken, else None."""
         known = self._last.get(name)
-        if known is None or stamp is None or known.stamp != stamp:
-            return None
-        self._stamps[name] = stamp
-        return known.md5
+        return known.md5 if known is not None and stamp is not None and known.stamp == stamp else None
 
-    def note_source(self, name: str, stamp: str | None) -> None:
-        """Note how the source of *name* looked before it was read."""
-        if stamp is not None:
-            self._stamps[name] = stamp
+    def note_source(self, name: str, stamp: str | None, md5: str) -> None:
+        """Note how the source of *name* looked before it was read, and the MD5 of what was read."""
+        self._sources[name] = stamp, md5
 
     # -- what post-processing makes of them ----------------------------------------------------------------------
 
-    def kept(
-        self,
-        storage: Any,
-        names: Iterable[str],
-        files: Mapping[str, ReleaseFile],
-        present: Mapping[str, ReleaseFile],
-    ) -> dict[str, str]:
+    def kept(self, storage: Any, names: Iterable[str], present: Mapping[str, ReleaseFile]) -> dict[str, str]:
         """Return the hashed names that still hold, by the names of their sources, for those of *names* that have one.
 
-        *files* are the collected files, *present* what is in the mirror as it was staged before. The hashed copy of a
-        file names the hashed copies of those that it refers to: it holds if it and all of these are as they were.
+        *present* is what is in the mirror as it was staged before. The hashed copy of a file names the hashed copies of
+        those that it refers to: it holds if it and all of these are as they were.
         """
         self._decides = what_decides(storage, names)
         if self._decides is None or self._decides != self._decided_by:
             return {}
-        same: dict[str, Known] = {}
-        for name in names:
-            known, file = self._last.get(name), files.get(name)
-            made = present.get(known.output) if known and known.output and known.is_certain else None
-            if known and file and file.md5 == known.md5 and made and made.md5 == known.output_md5:
-                same[name] = known
-        gone = {_digest_in(name, self._last.get(name)) for name in names if name not in same}
-        rewritten = {name: known for name, known in same.items() if known.output_md5 != known.md5}
-        referring = {name: self._digests_named_by(known) for name, known in rewritten.items()} if gone else {}
+        same = {name: known for name in names if (known := self._unchanged(name, present))}
+        if changed := set(names) - same.keys():
+            in_order = any(cls.__module__ == _ENHANCED for cls in type(storage).__mro__)
+            same = self._unreached(same, changed, in_order=in_order)
+        return {name: str(known.output) for name, known in same.items()}
+
+    def _unchanged(self, name: str, present: Mapping[str, ReleaseFile]) -> Known | None:
+        """Return what is known of *name* if its source and its hashed copy are what they were."""
+        known = self._last.get(name)
+        if known is None or known.output is None or self._sources.get(name, (None, None))[1] != known.md5:
+            return None
+        made = present.get(known.output)
+        return known if made is not None and made.md5 == known.output_md5 else None
+
+    def _unreached(self, same: dict[str, Known], changed: set[str], *, in_order: bool) -> dict[str, Known]:
+        """Return those of *same* that do not refer to any of *changed*, nor to what does.
+
+        None of them if hashing goes by the order of references, *in_order*, and does not recognise one for what it is.
+        Files that refer to each other in a circle share one hash, which any other file can become part of.
+        """
+        changed |= {name for name, known in same.items() if not is_named_by(str(known.output), str(known.output_md5))}
+        if in_order and any(_MISSPELT_IN_SOURCE.search(self._bytes(n)) for n in changed if n.endswith((".css", ".js"))):
+            return {}
+        gone = set().union(*(_digests_of(name, self._last.get(name)) for name in changed))
+        left = {name: known for name, known in same.items() if name not in changed}
+        referring = {}
+        for name, known in left.items():
+            if known.output_md5 == known.md5:
+                continue
+            data = self._bytes(str(known.output))
+            if in_order and _MISSPELT_IN_OUTPUT.search(data):
+                return {}
+            referring[name] = {found.decode() for found in _NAMED.findall(data)}
         while stale := [name for name, named in referring.items() if None in gone or named & gone]:
             for name in stale:
                 del referring[name]
-                gone.add(_digest_in(name, same.pop(name)))
-        return {name: str(known.output) for name, known in same.items()}
+                gone |= _digests_of(name, left.pop(name))
+        return left
 
-    def _digests_named_by(self, known: Known) -> set[str]:
-        with open(self._mirror.path(str(known.output)), "rb") as file:
-            return {found.decode() for found in _NAMED.findall(file.read())}
+    def _bytes(self, name: str) -> bytes:
+        with open(self._mirror.path(name), "rb") as file:
+            return file.read()
+
+    def warnings(self, name: str) -> list[str]:
+        """Return what hashing had to say of *name* when it was processed last."""
+        return self._last[name].warnings
 
     def note_output(self, name: str, output: str | None, processed: Any) -> None:
-        """Note what post-processing yielded for *name*; what it warns of is processed, and warned of, each time."""
+        """Note what post-processing yielded for *name*."""
         if isinstance(processed, Exception):
-            self._uncertain.add(name)
+            self._warnings.setdefault(name, []).append(str(processed))
         elif output is not None and self._outputs.setdefault(name, output) != output:
             self._outputs[name] = ""
 
     def write(self, files: Mapping[str, ReleaseFile]) -> None:
         """Write down what was noted; *files* are those of the release."""
         rows = {}
-        for name in files.keys() & (self._stamps.keys() | self._outputs.keys()):
+        for name in files.keys() & self._sources.keys():
             made = files.get(self._outputs.get(name, ""))
-            noted = self._stamps.get(name), files[name].md5, made and made.name, made and made.md5
-            rows[name] = [*noted, name not in self._uncertain]
+            rows[name] = [*self._sources[name], made and made.name, made and made.md5, self._warnings.get(name, [])]
         data = json.dumps([_VERSION, self._decides, rows], sort_keys=True, separators=(",", ":")).encode()
         if data != self._before:
             self._mirror.write_state(MEMO, data)
 
 
-def _digest_in(name: str, known: Known | None) -> str | None:
-    """Return the digest that hashing put into *name*, None if that is not known, or not clear."""
-    found = HASH_PART.findall(known.output) if known and known.output else []
-    return found[0][1:] if len(found) == 1 and HASH_PART.sub("", str(known and known.output)) == name else None
+def _digests_of(name: str, known: Known | None) -> set[str | None]:
+    """Return the digests by which others may refer to *name*, None among them if that is not clear.
+
+    With a query behind the name, Django takes that of the source for CSS too.
+    """
+    output = str(known and known.output)
+    found = HASH_PART.findall(output)
+    if known is None or len(found) != 1 or HASH_PART.sub("", output) != name:
+        return {None}
+    return {found[0][1:], known.md5[:HASH_LENGTH]}
 
 
 def _read(data: bytes | None) -> tuple[str | None, dict[str, Known]]:
@@ -171,7 +198,10 @@ def _read(data: bytes | None) -> tuple[str | None, dict[str, Known]]:
 
 
 def stamp_of_source(storage: Any, path: str) -> str | None:
-    """Return how the source *path* of a finder's *storage* looks, None where it is no local file."""
+    """Return how the source *path* of a finder's *storage* looks, None where it is no local file as it stands."""
+    opens = getattr(type(storage), "open", None), getattr(type(storage), "_open", None)
+    if opens != (Storage.open, FileSystemStorage._open):  # type: ignore[attr-defined]
+        return None
     try:
         local = storage.path(path)
     except NotImplementedError:
@@ -214,7 +244,7 @@ def names_kept(storage: Any, kept: Mapping[str, str]) -> Iterator[None]:
     hashed_name, save_manifest = storage.hashed_name, storage.save_manifest
 
     def find_hashed_name(name: str, content: Any = None, filename: str | None = None) -> Any:
-        found = kept.get(name) if content is None and filename is None else None
+        found = kept.get(storage.clean_name(name)) if content is None and filename is None else None
         return found or hashed_name(name, content, filename)
 
     def save_whole_manifest() -> None:
@@ -242,15 +272,20 @@ def what_decides(storage: Any, names: Iterable[str]) -> str | None:
     hashing: set[str] = set()
     for cls in type(storage).__mro__[:-1]:
         own = vars(cls)
+        values = {name: value for name, value in own.items() if name not in _BY_PYTHON}
         parts.append(f"{cls.__module__}.{cls.__qualname__}")
         if cls.__module__.partition(".")[0] not in _KNOWN_PACKAGES:
-            values = {name: value for name, value in own.items() if name not in _BY_PYTHON}
             if not _is_plain(values) or _NAMES_OF_CODE & values.keys():
                 return None
             parts.append(_spelt(values))
         elif issubclass(cls, HashedFilesMixin) and cls.__module__ in _KNOWN_HASHING:
+            if any(isinstance(value, FunctionType) and value.__module__ != cls.__module__ for value in values.values()):
+                return None
             hashing |= own.keys()
-            parts.append(_version_of(cls.__module__))
+            parts += [
+                _version_of(cls.__module__),
+                _spelt({n: value for n, value in values.items() if _is_plain(value)}),
+            ]
         elif "post_process" in own:
             return None
     given = {name: value for name, value in vars(storage).items() if name in hashing and not name.startswith("_")}

@@ -70,6 +70,12 @@ def sibling_of(name: str) -> tuple[str, str] | None:
     return (base, encoding) if encoding and posixpath.basename(base) else None
 
 
+def is_sibling(name: str, base: str) -> bool:
+    """Whether *name* is a compressed form of *base*."""
+    sibling = sibling_of(name)
+    return sibling is not None and sibling[0] == base
+
+
 def plain_name(name: str) -> str:
     """Return the name that *name* may be the hashed, or the compressed, form of."""
     sibling = sibling_of(name)

@@ -15,8 +15,8 @@ from django.contrib.staticfiles.storage import HashedFilesMixin
 
 _ATTRIBUTE = "localmirror_source"
 
-# How many digits HashedFilesMixin.file_hash takes of the MD5.
-_HASH_LENGTH = 12
+#: How many digits HashedFilesMixin.file_hash takes of the MD5.
+HASH_LENGTH = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def digests_handed_on(storage: Any) -> Iterator[None]:
 
     def file_hash(name: str | None, content: Any = None) -> Any:
         source = source_of(content)
-        return source.md5[:_HASH_LENGTH] if source else original(name, content)  # type: ignore[misc]
+        return source.md5[:HASH_LENGTH] if source else original(name, content)  # type: ignore[misc]
 
     storage.file_hash = file_hash
     try:

@@ -27,6 +27,7 @@ from localmirror.names import (
     clean_file_name,
     digests_of_file,
     is_named_by,
+    is_sibling,
     sibling_of,
 )
 from localmirror.release import Release, ReleaseFile
@@ -89,8 +90,7 @@ class Staging:
         if self.storage.is_manifest(name):
             self.held[name] = b"".join(byte_chunks(content))
             return name
-        if name in self._found:
-            self._memo.note_source(name, stamp_of_open(content))
+        stamp = stamp_of_open(content)
         if not self._linked(name, source_of(content)) and not self._saved_as_is(name, content):
             with self.mirror.spool() as spool:
                 digests = Digests(name)
@@ -103,6 +103,8 @@ class Staging:
             self._deleted.discard(name)
             if self._snapshot is not None:
                 self._produced.add(name)
+            elif name in self._found:
+                self._memo.note_source(name, stamp, self._files[name].md5)
         return name
 
     def _place(self, spool: Spool, name: str) -> None:
@@ -163,7 +165,7 @@ class Staging:
         found = self.status(name)
         file = File(open(self.mirror.path(name), mode), name)  # noqa: SIM115
         noted = self._files.get(name)
-        return told(file, Source(name, noted.md5)) if noted and noted.stamp == stamp_of(found) else file
+        return told(file, Source(name, noted.md5)) if noted and noted.stamp == stamp_of(found) and "b" in mode else file
 
     def find(self, name: str) -> os.stat_result | None:
         """Return the status of *name* in the mirror, None for what has been deleted in this staging."""
@@ -177,8 +179,15 @@ class Staging:
         return found
 
     def exists(self, name: str) -> bool:
-        """Whether the staged tree has *name*."""
-        return name in self.held or self.find(name) is not None
+        """Whether the staged tree has *name*; a hashed copy that somebody has altered it has not."""
+        found = self.find(name)
+        return name in self.held or (found is not None and not self._is_spoilt(name, found))
+
+    def _is_spoilt(self, name: str, found: os.stat_result) -> bool:
+        """Whether the content of a hashed copy is not what its name says: hashing would leave it as it is."""
+        if self._snapshot is None or name in self._found or name in self._produced:
+            return False
+        return HASH_PART.sub("", name) in self._found and not self.known(name, found).immutable
 
     def listdir(self, path: str) -> tuple[list[str], list[str]]:
         """Return the directories and files that the staged tree has directly in *path*."""
@@ -203,17 +212,18 @@ class Staging:
                 taken = _digests(name, source)
             if taken.size != present.st_size:
                 return False
-            self._memo.note_source(name, stamp)
             digest = taken.md5
+        self._memo.note_source(name, stamp, digest)
         known = self._files[name] = self.known(name, present)
         return known.md5 == digest
 
     def post_process(self, paths: Mapping[str, tuple[Any, str]], **options: Any) -> Iterator[tuple[str, Any, Any]]:
         """Let the storage post-process *paths*, but for what still holds of the last time; yield as it does."""
         self.begin_post_processing()
-        kept = self._memo.kept(self.storage, paths, self._files, self._still_there()) if not options["dry_run"] else {}
+        kept = {} if options["dry_run"] else self._memo.kept(self.storage, paths, self._still_there())
         for name, output in kept.items():
             yield name, output, False
+            yield from ((name, name, UserWarning(text)) for text in self._memo.warnings(name))
         changed = {name: source for name, source in self.sources(paths).items() if name not in kept}
         with names_kept(self.storage, kept), digests_handed_on(self.storage):
             yield from self.storage.post_process(changed, **options)  # type: ignore[attr-defined]
@@ -276,7 +286,7 @@ class Staging:
         outputs = set().union(*self._outputs.values())
         names = (self._found | outputs | self._produced | self._written_past(tree)) - self._deleted - superseded
         names |= set(_siblings(names, tree))
-        renamed = {n for n, made in self._outputs.items() if any(m != n and not _is_sibling(m, n) for m in made)}
+        renamed = {n for n, made in self._outputs.items() if any(m != n and not is_sibling(m, n) for m in made)}
         originals = renamed - outputs
         originals |= {name for name in names if (sibling := sibling_of(name)) and sibling[0] in originals}
         files = {name: self._file(name, tree.get(name), original=name in originals) for name in sorted(names)}
@@ -350,11 +360,6 @@ def _siblings(names: Iterable[str], tree: dict[str, os.stat_result]) -> Iterator
             sibling = tree.get(f"{name}{extension}")
             if sibling and name in tree and sibling.st_mtime_ns >= tree[name].st_mtime_ns:
                 yield f"{name}{extension}"
-
-
-def _is_sibling(name: str, base: str) -> bool:
-    sibling = sibling_of(name)
-    return sibling is not None and sibling[0] == base
 
 
 def place_manifest(mirror: MirrorDirectory, release: Release) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -127,7 +127,7 @@ class Command(collectstatic.Command):
             if self.uploads is not None:
                 self.uploads.begin()
                 staging.observer = self.uploads
-            self.storage = _WatchedStorage(storage, staging)
+            self.storage = _WatchedStorage(storage, staging, self.log)
             try:
                 collected = super().collect()
             finally:
@@ -176,9 +176,10 @@ class Command(collectstatic.Command):
 class _WatchedStorage:
     """The storage as collectstatic sees it while staging, telling what post-processing produces."""
 
-    def __init__(self, storage: Any, staging: Staging) -> None:
+    def __init__(self, storage: Any, staging: Staging, log: Callable[..., None]) -> None:
         self._storage = storage
         self._staging = staging
+        self._log = log
         if hasattr(storage, "post_process"):
             self.post_process = self._post_process
 
@@ -188,7 +189,11 @@ class _WatchedStorage:
     def _post_process(self, paths: dict[str, Any], **options: Any) -> Iterator[tuple[str, str | None, Any]]:
         for original, output, processed in self._staging.post_process(paths, **options):
             self._staging.produced(original, output, processed)
-            yield original, output, processed
+            # Django's command takes any exception for a failure.
+            if isinstance(processed, Warning):
+                self._log(str(processed), level=1)
+            else:
+                yield original, output, processed
 
 
 @contextmanager

@@ -150,10 +150,18 @@ class Command(collectstatic.Command):
             self.staging.delete(name)
 
     def copy_file(self, path: str, prefixed_path: str, source_storage: Any) -> None:
-        if self._is_staging():
-            self.staging.found(prefixed_path)
-        super().copy_file(path, prefixed_path, source_storage)
-        if self._is_staging() and self.storage.mirror_publish == "all":
+        """Copy one file that a finder yielded, unless the mirror has it; no name comes twice."""
+        if not self._is_staging() or self.dry_run:
+            super().copy_file(path, prefixed_path, source_storage)
+            return
+        self.staging.found(prefixed_path)
+        if self.delete_file(path, prefixed_path, source_storage):
+            if self.verbosity >= 2:
+                self.log(f"Copying '{source_storage.path(path)}'")
+            with source_storage.open(path) as source:
+                self.storage.collect(prefixed_path, source)
+            self.copied_files.append(prefixed_path)
+        if self.storage.mirror_publish == "all":
             self.staging.settled(prefixed_path)
 
     def delete_file(self, path: str, prefixed_path: str, source_storage: Any) -> bool:
@@ -164,8 +172,7 @@ class Command(collectstatic.Command):
             return True
         unmodified = self.staging.holds(prefixed_path, source_storage, path)
         if unmodified:
-            if prefixed_path not in self.unmodified_files:
-                self.unmodified_files.append(prefixed_path)
+            self.unmodified_files.append(prefixed_path)
             self.log(f"Skipping '{path}' (not modified)")
         return not unmodified
 

@@ -205,3 +205,10 @@ def bench(session: nox.Session) -> None:
     """Measure against other ways to deploy static files; `-- --quick` takes 3 minutes."""
     session.install("-e", ".[s3,progress]", *group("bench"))
     session.run("python", "tests/bench/run.py", *session.posargs)
+
+
+@nox.session(python=TOOLS_PYTHON)
+def scale(session: nox.Session) -> None:
+    """Measure releases of up to 100,000 files, and buckets of millions of objects; `-- --quick` leaves out the largest."""
+    session.install("-e", ".[s3,progress]", *group("bench"))
+    session.run("python", "tests/bench/scale.py", *session.posargs)

@@ -22,7 +22,7 @@ author = "django-localmirror contributors"
 copyright = "django-localmirror contributors, MIT licence"
 
 extensions = ["sphinx.ext.autodoc", "myst_parser"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "benchmark/*.md"]
 nitpicky = False
 
 autodoc_member_order = "bysource"

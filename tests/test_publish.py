@@ -517,6 +517,20 @@ def test_a_report_that_cannot_be_written_is_told_before_anything_is_done(rig: Ri
 
 
 @moto
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_a_disk_that_is_full_in_the_end_costs_the_report_alone(rig: Rig, tmp_path: Path) -> None:
+    project = Project.make(tmp_path, rig)
+
+    failed = deploy(rig, project, "--report", "/dev/full", report=False)
+
+    assert str(failed.error).startswith(
+        "30 files in the release: 30 uploaded (32 kB), 0 already there. But the report "
+    )
+    assert "No space left" in str(failed.error)
+    assert MANIFEST in rig.raw_list()
+
+
+@moto
 def test_the_commands_as_a_user_runs_them(rig: Rig, tmp_path: Path) -> None:
     project = Project.make(tmp_path, rig)
     report = tmp_path / "report.json"

@@ -64,15 +64,25 @@ def run_publish(
             if problem is None:  # else one sentence says what hit them all
                 _tell(command, rows[-1], verbosity)
     written = report(publish, rows, alias=alias, seconds=time.monotonic() - started, deleted=deleted)
-    if file is not None:
-        Path(file).write_text(json.dumps(written, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    unwritten = _write_report(file, written)
     if problem is not None:
         raise CommandError(str(problem)) from problem
-    if publish.dry_run:
-        return _dry_run_sentence(written, rows)
-    if not publish.succeeded:
+    if not publish.dry_run and not publish.succeeded:
         raise CommandError(_failure_sentence(publish, written), returncode=130 if publish.interrupted else 1)
-    return _sentence(written)
+    sentence = _dry_run_sentence(written, rows) if publish.dry_run else _sentence(written)
+    if unwritten is not None:
+        raise CommandError(f"{sentence} But the report could not be written: {unwritten}") from unwritten
+    return sentence
+
+
+def _write_report(file: str | None, written: dict[str, Any]) -> OSError | None:
+    """Write the report if there is to be one; return why it could not be written, which is the least that went wrong."""
+    try:
+        if file is not None:
+            Path(file).write_text(json.dumps(written, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        return error
+    return None
 
 
 def _tell(command: BaseCommand, result: Result, verbosity: int) -> None:

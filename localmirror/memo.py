@@ -182,7 +182,7 @@ def _digests_of(name: str, known: Known | None) -> set[str | None]:
     """
     output = str(known and known.output)
     found = HASH_PART.findall(output)
-    if known is None or len(found) != 1 or HASH_PART.sub("", output) != name:
+    if known is None or not found or HASH_PART.sub("", output, count=1) != name:
         return {None}
     return {found[0][1:], known.md5[:HASH_LENGTH]}
 

@@ -187,7 +187,7 @@ class Staging:
         """Whether the content of a hashed copy is not what its name says: hashing would leave it as it is."""
         if self._snapshot is None or name in self._found or name in self._produced:
             return False
-        return HASH_PART.sub("", name) in self._found and not self.known(name, found).immutable
+        return HASH_PART.sub("", name, count=1) in self._found and not self.known(name, found).immutable
 
     def listdir(self, path: str) -> tuple[list[str], list[str]]:
         """Return the directories and files that the staged tree has directly in *path*."""

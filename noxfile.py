@@ -209,6 +209,6 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(python=TOOLS_PYTHON)
 def scale(session: nox.Session) -> None:
-    """Measure releases of up to 100,000 files, and buckets of millions of objects; `-- --quick` leaves out the largest."""
+    """Measure releases of up to 100,000 files, and buckets of up to 10 million objects; `-- --quick` takes less."""
     session.install("-e", ".[s3,progress]", *group("bench"))
     session.run("python", "tests/bench/scale.py", *session.posargs)

@@ -16,7 +16,7 @@ from localmirror.backends._engines import Unfit
 from localmirror.backends._flight import Flight, pieces, whole
 from localmirror.backends._obstore_adapter import ObstoreAdapter
 from localmirror.backends._obstore_words import plain
-from localmirror.remote import RemoteFile, RemoteSeam, Uploaded
+from localmirror.remote import Engine, RemoteFile, RemoteSeam, Uploaded
 
 #: Bytes that all threads together hold in memory to send them.
 BYTES_IN_FLIGHT = 32 << 20
@@ -97,3 +97,20 @@ class ObstoreEngine(ObstoreAdapter):
         except Unfit as reason:
             self.remark("deletes", reason)
             super().delete_many(names)
+
+
+class ObstoreUploads(ObstoreEngine):
+    """Uploading alone through obstore, where the provider's SDK lists and deletes as fast, and tells more."""
+
+    remote_files = Engine.remote_files
+    delete_many = Engine.delete_many
+
+    _store: Any
+
+    def store(self, *, sending: bool = False) -> Any:
+        return self._store
+
+    def require_one_piece(self, file: File[bytes]) -> None:
+        """Raise Unfit if *file* would go in parts, of which the service keeps no MD5 for the next listing to tell."""
+        if file.size >= self.multipart_from:
+            raise Unfit("the service keeps no MD5 of what obstore sends in parts")

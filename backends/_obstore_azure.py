@@ -17,10 +17,9 @@ from localmirror.backends import azure as adapter
 from localmirror.backends._azure import AzureRepairs
 from localmirror.backends._azure_client import CLIENT_OPTIONS
 from localmirror.backends._engines import Unfit, require_stock
-from localmirror.backends._obstore import SENDING_SECONDS, ObstoreEngine
+from localmirror.backends._obstore import SENDING_SECONDS, ObstoreUploads
 from localmirror.backends._obstore_setup import as_requests, connection, refuse_to_follow, retries
-from localmirror.backends._obstore_words import Failure, in_one_spelling
-from localmirror.remote import Engine
+from localmirror.backends._obstore_words import Failure, in_words
 
 _WORDS = {
     "cache_control": "Cache-Control",
@@ -36,13 +35,10 @@ _SCOPE = "https://storage.azure.com/.default"
 _UNKNOWN_CLIENTS = ("AuthenticationFailed", "InvalidAuthenticationInfo")
 
 
-class AzureEngine(ObstoreEngine):
+class AzureEngine(ObstoreUploads):
     """obstore with the credentials, the address and the connection options of an Azure storage of django-storages."""
 
     storage: adapter.AzureMirrorMixin
-
-    remote_files = Engine.remote_files
-    delete_many = Engine.delete_many
 
     def __init__(self, storage: adapter.AzureMirrorMixin) -> None:
         super().__init__(storage)
@@ -90,23 +86,15 @@ class AzureEngine(ObstoreEngine):
             return {"token": client.credential.get_token(_SCOPE).token}
         raise Unfit("obstore needs a key, a signature or a token")
 
-    def store(self, *, sending: bool = False) -> AzureStore:
-        return self._store
-
     def key(self, name: str) -> str:
         key: str = self.storage._get_valid_path(name)
         return key
 
     def attributes(self, name: str, file: File[bytes], *, immutable: bool) -> dict[str, str]:
-        if file.size >= self.multipart_from:
-            raise Unfit("Azure keeps no MD5 of what obstore sends in parts")
+        self.require_one_piece(file)
         with self.storage.announced(self.storage.headers_for(file, immutable=immutable)):
             given = self.storage._get_content_settings_parameters(self.key(name), file)
-        settings = {key: value for key, value in given.items() if value is not None}
-        unknown = sorted(settings.keys() - _WORDS.keys())
-        if unknown:
-            raise Unfit(f"obstore has no word for {', '.join(unknown)}")
-        return in_one_spelling({_WORDS[key]: value for key, value in settings.items()})
+        return in_words(_WORDS, given, {})
 
     def translated(self, failure: Failure) -> Exception:
         if failure.connection == "Connect":

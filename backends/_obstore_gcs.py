@@ -21,10 +21,9 @@ from localmirror.backends import gcloud as adapter
 from localmirror.backends._engines import Unfit, require_stock
 from localmirror.backends._gcloud import GoogleCloudRepairs
 from localmirror.backends._gzip import packed_if
-from localmirror.backends._obstore import SENDING_SECONDS, ObstoreEngine
+from localmirror.backends._obstore import SENDING_SECONDS, ObstoreUploads
 from localmirror.backends._obstore_setup import as_requests, connection, refuse_to_follow, retries
-from localmirror.backends._obstore_words import Failure, in_one_spelling
-from localmirror.remote import Engine
+from localmirror.backends._obstore_words import Failure, in_words
 
 _WORDS = {
     "cache_control": "Cache-Control",
@@ -38,14 +37,11 @@ _PIECE = 8 << 20
 _CONNECT_SECONDS, _ANSWER_SECONDS, _ATTEMPTS = 10, 60, 6
 
 
-class GoogleCloudEngine(ObstoreEngine):
+class GoogleCloudEngine(ObstoreUploads):
     """obstore with the credentials and the address of a Google Cloud storage of django-storages."""
 
     storage: adapter.GoogleCloudMirrorMixin
     multipart_from = part_size = _PIECE
-
-    remote_files = Engine.remote_files
-    delete_many = Engine.delete_many
 
     def __init__(self, storage: adapter.GoogleCloudMirrorMixin) -> None:
         super().__init__(storage)
@@ -81,26 +77,16 @@ class GoogleCloudEngine(ObstoreEngine):
             raise Unfit("the SDK sends more than a token")
         return {"token": token}
 
-    def store(self, *, sending: bool = False) -> GCSStore:
-        return self._store
-
     def key(self, name: str) -> str:
         key: str = self.storage._normalize_name(name)
         return key
 
     def attributes(self, name: str, file: File[bytes], *, immutable: bool) -> dict[str, str]:
-        if file.size >= self.multipart_from:
-            raise Unfit("the service keeps no MD5 of what obstore sends in parts")
+        self.require_one_piece(file)
         with self.storage.announced(self.storage.headers_for(file, immutable=immutable)):
             given = self.storage.stored_as(self.key(name), file)
-        properties = {key: value for key, value in given.items() if value is not None}
-        metadata = properties.pop("metadata", {})
-        unknown = sorted(properties.keys() - _WORDS.keys())
-        if unknown:
-            raise Unfit(f"obstore has no word for {', '.join(unknown)}")
-        headers = {"Content-Type": "application/octet-stream"}
-        headers |= {_WORDS[key]: value for key, value in properties.items()}
-        return in_one_spelling(headers, metadata)
+        metadata = given.pop("metadata", None) or {}
+        return {"Content-Type": "application/octet-stream", **in_words(_WORDS, given, metadata)}
 
     def encoded(self, name: str, file: File[bytes], attributes: dict[str, str]) -> bytes | None:
         if not self.storage.encodes(name):

@@ -11,7 +11,7 @@ from django.core.files.base import File
 from localmirror.backends import _s3_objects, s3
 from localmirror.backends._engines import Unfit, require_stock
 from localmirror.backends._obstore import SENDING_SECONDS, ObstoreEngine
-from localmirror.backends._obstore_words import Failure, in_one_spelling
+from localmirror.backends._obstore_words import Failure, in_words
 from localmirror.backends._s3_client import address
 from localmirror.backends._s3_store import store
 from localmirror.remote import RemoteFile
@@ -81,10 +81,7 @@ class S3Engine(ObstoreEngine):
     def attributes(self, name: str, file: File[bytes], *, immutable: bool) -> dict[str, str]:
         parameters = self.storage.write_parameters(name, file, immutable=immutable)
         metadata = parameters.pop("Metadata", {})
-        unknown = sorted(parameters.keys() - _WORDS.keys())
-        if unknown:
-            raise Unfit(f"obstore has no word for {', '.join(unknown)}")
-        return in_one_spelling({_WORDS[key]: value for key, value in parameters.items()}, metadata)
+        return in_words(_WORDS, parameters, metadata)
 
     def encoded(self, name: str, file: File[bytes], attributes: dict[str, str]) -> bytes | None:
         parameters = {"ContentType": attributes["Content-Type"]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from localmirror.backends._engines import Unfit
@@ -80,9 +81,20 @@ def plain(key: str) -> str:
     return key
 
 
-def in_one_spelling(headers: dict[str, Any], metadata: dict[str, Any] | None = None) -> dict[str, str]:
+def in_words(words: Mapping[str, str], parameters: Mapping[str, Any], metadata: dict[str, Any]) -> dict[str, str]:
+    """Return what a provider's *parameters* are called in *words*, along with *metadata*.
+
+    Parameters that are None count for nothing. Raises Unfit if there is no word for one.
+    """
+    given = {key: value for key, value in parameters.items() if value is not None}
+    unknown = sorted(given.keys() - words.keys())
+    if unknown:
+        raise Unfit(f"obstore has no word for {', '.join(unknown)}")
+    return in_one_spelling({words[key]: value for key, value in given.items()}, metadata)
+
+
+def in_one_spelling(headers: dict[str, Any], metadata: dict[str, Any]) -> dict[str, str]:
     """Return *headers* and *metadata* as obstore takes them. Raises Unfit if one would not arrive as it stands."""
-    metadata = metadata or {}
     if any(re.sub(r"[-_ ]", "", key).lower() in _HEADERS for key in metadata):
         raise Unfit("obstore would take metadata for headers")
     attributes = {**metadata, **headers}

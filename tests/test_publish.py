@@ -523,9 +523,8 @@ def test_a_disk_that_is_full_in_the_end_costs_the_report_alone(rig: Rig, tmp_pat
 
     failed = deploy(rig, project, "--report", "/dev/full", report=False)
 
-    assert str(failed.error).startswith(
-        "30 files in the release: 30 uploaded (32 kB), 0 already there. But the report "
-    )
+    published = "30 files in the release: 30 uploaded (32 kB), 0 already there."
+    assert str(failed.error).startswith(f"{published} But the report could not be written: ")
     assert "No space left" in str(failed.error)
     assert MANIFEST in rig.raw_list()
 

@@ -76,7 +76,7 @@ def run_publish(
 
 
 def _write_report(file: str | None, written: dict[str, Any]) -> OSError | None:
-    """Write the report if there is to be one; return why it could not be written, which is the least that went wrong."""
+    """Write the report if there is to be one; return why it could not be written."""
     try:
         if file is not None:
             Path(file).write_text(json.dumps(written, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

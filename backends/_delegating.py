@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import datetime
@@ -16,7 +15,7 @@ from storages.utils import get_available_overwrite_name
 
 from localmirror.backends._files import lock_of
 from localmirror.backends._generic import build, file_on_disk, named_class, replace_on_disk
-from localmirror.content import CHUNK_SIZE, byte_chunks
+from localmirror.content import byte_chunks, written_by
 from localmirror.remote import RemoteFile
 
 
@@ -78,10 +77,7 @@ class DelegatingStorage(Storage):
                 target.write(chunk)
 
     def _open(self, name: str, mode: str = "rb") -> File[bytes]:
-        file = tempfile.SpooledTemporaryFile(max_size=CHUNK_SIZE)  # noqa: SIM115 - the caller closes it
-        self.read_into(name, file)
-        file.seek(0)
-        return File(file, name)
+        return written_by(self.read_into, name)
 
     def existing(self, name: str) -> RemoteFile:
         """Return what the remote says of the file *name*. Raises FileNotFoundError if there is no such file."""

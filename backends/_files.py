@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import posixpath
 import secrets
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, suppress
@@ -18,7 +17,7 @@ from django.utils.encoding import filepath_to_uri
 from django.utils.timezone import make_naive
 from storages.utils import get_available_overwrite_name
 
-from localmirror.content import CHUNK_SIZE
+from localmirror.content import written_by
 from localmirror.mirror import LocalMirrorMixin
 from localmirror.remote import RemoteFile
 
@@ -110,10 +109,7 @@ class FileServerStorage(Storage):
         return name
 
     def _open(self, name: str, mode: str = "rb") -> File[bytes]:
-        file = tempfile.SpooledTemporaryFile(max_size=CHUNK_SIZE)  # noqa: SIM115 - the caller closes it
-        self.read_into(name, file)
-        file.seek(0)
-        return File(file, name)
+        return written_by(self.read_into, name)
 
 
 if TYPE_CHECKING:

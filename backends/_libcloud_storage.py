@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -19,7 +18,7 @@ from storages.utils import get_available_overwrite_name
 
 from localmirror.backends._libcloud import LibCloudContainer
 from localmirror.backends._libcloud_provider import is_kind
-from localmirror.content import CHUNK_SIZE
+from localmirror.content import written_by
 from localmirror.remote import RemoteFile
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
@@ -36,10 +35,7 @@ class LibCloudRemote(LibCloudContainer):
         return name
 
     def _open(self, name: str, mode: str = "rb") -> File[bytes]:
-        file = tempfile.SpooledTemporaryFile(max_size=CHUNK_SIZE)  # noqa: SIM115 - the caller closes it
-        self.read_into(name, file)
-        file.seek(0)
-        return File(file, name)
+        return written_by(self.read_into, name)
 
     def get_available_name(self, name: str, max_length: int | None = None) -> str:
         if self.file_overwrite:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import mimetypes
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import IO, Any
 
 from django.core.files.base import File
 
@@ -50,6 +51,14 @@ def byte_chunks(content: Any) -> Iterator[bytes]:
             yield piece.encode("utf-8") if isinstance(piece, str) else bytes(piece)
         if piece is None:
             raise BlockingIOError("The content has no data at the moment: give a stream that waits for it.")
+
+
+def written_by(read_into: Callable[[str, IO[bytes]], object], name: str) -> File[bytes]:
+    """Return what *read_into* writes of the file *name*, open at its beginning: in memory if it is small."""
+    file = tempfile.SpooledTemporaryFile(max_size=CHUNK_SIZE)  # noqa: SIM115 - the caller closes it
+    read_into(name, file)
+    file.seek(0)
+    return File(file, name)
 
 
 class SpooledContent(File):  # type: ignore[type-arg]

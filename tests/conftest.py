@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from .rigs import BY_NAME, RIGS, S3_RIGS, Rig, prepared
+from .sdk import share_models
 from .servers import stop_shared
+
+share_models()
 
 # A shell that runs the tests in the background has Ctrl-C ignored, and so would have the commands that tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -14,15 +14,13 @@ import io
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 from unittest import mock
 
+from .children import REPOSITORY, SECONDS, Result, run_script
 from .rigs import Rig
-
-REPOSITORY = Path(__file__).resolve().parent.parent
-SECONDS = 120.0
 
 
 def _noise(size: int, seed: str) -> bytes:
@@ -104,18 +102,6 @@ class Corpus:
         return {name: (self.directory / name).read_bytes() for name in self.names()}
 
 
-class Result(NamedTuple):
-    """What a command left behind."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-    @property
-    def last_line(self) -> str:
-        return self.stdout.strip().rsplit("\n", 1)[-1]
-
-
 class Project:
     """A Django project in a directory: ``settings.py``, ``manage.py`` and ``static/``.
 
@@ -195,19 +181,28 @@ class Project:
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         """Start ``manage.py`` in a process of its own and return at once; the caller ends it."""
+        return self._start("manage.py", arguments, environment)
+
+    def _start(self, script: str, arguments: Sequence[str], environment: dict[str, str]) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "manage.py", *arguments],
+            [sys.executable, script, *arguments],
             cwd=self.directory,
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY), **self.environment, **environment},
+            env=self._environment(environment),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
 
-    def run(self, *arguments: str, seconds: float = SECONDS, **environment: str) -> Result:
-        """Run ``manage.py`` in a process of its own, as a user does, for at most ``seconds``."""
-        with self.start(*arguments, **environment) as process:
+    def _environment(self, more: dict[str, str]) -> dict[str, str]:
+        return {**os.environ, "PYTHONPATH": str(REPOSITORY), **self.environment, **more}
+
+    def _run(
+        self, script: str, arguments: Sequence[str], seconds: float, fresh: bool, environment: dict[str, str]
+    ) -> Result:
+        if not fresh:
+            return run_script(self.directory / script, arguments, self._environment(environment), seconds=seconds)
+        with self._start(script, arguments, environment) as process:
             try:
                 stdout, stderr = process.communicate(timeout=seconds)
             except subprocess.TimeoutExpired:
@@ -215,20 +210,18 @@ class Project:
                 raise
         return Result(process.returncode, stdout, stderr)
 
-    def python(self, code: str, *, seconds: float = SECONDS, **environment: str) -> Result:
+    def run(self, *arguments: str, seconds: float = SECONDS, fresh: bool = False, **environment: str) -> Result:
+        """Run ``manage.py`` in a process of its own, as a user does, for at most ``seconds``.
+
+        ``fresh`` starts a new interpreter: for what looks at its modules or its memory (see ``tests.children``).
+        """
+        return self._run("manage.py", arguments, seconds, fresh, environment)
+
+    def python(self, code: str, *, seconds: float = SECONDS, fresh: bool = False, **environment: str) -> Result:
         """Run Python code in a process of its own, with Django set up for this project."""
         prologue = "import os\nos.environ['DJANGO_SETTINGS_MODULE'] = 'settings'\nimport django\ndjango.setup()\n"
         (self.directory / "script.py").write_text(prologue + code)
-        result = subprocess.run(
-            [sys.executable, "script.py"],
-            cwd=self.directory,
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY), **self.environment, **environment},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=seconds,
-        )
-        return Result(result.returncode, result.stdout, result.stderr)
+        return self._run("script.py", (), seconds, fresh, environment)
 
     @contextlib.contextmanager
     def active(self) -> Iterator[None]:

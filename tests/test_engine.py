@@ -876,7 +876,8 @@ def test_only_a_publish_imports_it(s3: Any, tmp_path: Path) -> None:
         "call_command('check')\n"
         "print([name for name in sys.modules if name.startswith('obstore')])\n"
         "call_command('collectstatic', interactive=False, verbosity=0)\n"
-        "print('obstore' in sys.modules)\n"
+        "print('obstore' in sys.modules)\n",
+        fresh=True,
     )
     assert result.stdout.splitlines()[-2:] == ["[]", "True"], result
 

@@ -61,7 +61,7 @@ def test_a_large_file_is_never_held_in_memory(rig: Rig, tmp_path: Path) -> None:
 
     peaks = {}
     for step, code in STEPS.items():
-        result = project.python(PROLOGUE + textwrap.dedent(code) + EPILOGUE, SOURCE=str(source))
+        result = project.python(PROLOGUE + textwrap.dedent(code) + EPILOGUE, fresh=True, SOURCE=str(source))
         assert result.returncode == 0, result
         peaks[step] = int(result.last_line)
         (tmp_path / "media" / "saved.bin").unlink(missing_ok=True)

@@ -88,7 +88,7 @@ def test_twenty_megabytes(rig: Rig) -> None:
 @on(lambda rig: rig.processes)
 def test_a_file_is_never_held_in_memory(rig: Rig, tmp_path: Path) -> None:
     project = Project.make(tmp_path, rig, role="static", files={})
-    result = project.python(MEMORY)
+    result = project.python(MEMORY, fresh=True)
 
     assert result.returncode == 0, result
     small, large = map(int, result.stdout.split())

@@ -13,16 +13,19 @@ them says ``@pytest.mark.parametrize("rig", ["s3-moto", "azure-azurite"], indire
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import itertools
 import os
 import re
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, cast
 from unittest import mock
+from urllib.request import Request, urlopen
 
 from django.core.files.storage import InMemoryStorage, Storage
 from django.core.files.storage.memory import InMemoryDirNode
@@ -142,6 +145,10 @@ class Rig:
         """Remove a bucket with all that is in it."""
         raise NotImplementedError
 
+    def discard(self, *, last: bool) -> None:
+        """Remove what the test has left on the server; ``last`` says that nobody else has anything there now."""
+        self.remove_bucket(self.bucket)
+
     def configure(self) -> None:
         """Fill ``settings``, ``environment`` and ``prelude``; called when the proxy runs."""
 
@@ -237,10 +244,8 @@ class S3Rig(Rig):
 
     @property
     def client(self) -> Any:
-        """boto3's client, for the server itself."""
-        if not hasattr(self, "_client"):
-            self._client = s3_client(self.server.url, self.server.credentials)
-        return self._client
+        """boto3's client, for the server itself; one for all tests."""
+        return _s3_client(self.server.url, tuple(self.server.credentials.items()))
 
     def make_bucket(self, name: str) -> None:
         self.client.create_bucket(Bucket=name)
@@ -297,7 +302,14 @@ class S3Rig(Rig):
         )
 
 
-class S3MotoRig(S3Rig):
+class _Moto(S3Rig):
+    def discard(self, *, last: bool) -> None:
+        # One request, for all of it at once; what it holds until then is little.
+        if last:
+            urlopen(Request(f"{self.server.url}/moto-api/reset", method="POST"), timeout=20).close()
+
+
+class S3MotoRig(_Moto):
     name = "s3-moto"
     server_class = Moto
     conditional_write = key_and_directory = True
@@ -307,6 +319,9 @@ class S3RcloneRig(S3Rig):
     name = "s3-rclone"
     server_class = RcloneS3
     checks_credentials = True
+
+    def discard(self, *, last: bool) -> None:
+        shutil.rmtree(self.server.directory / "buckets" / self.bucket, ignore_errors=True)
 
     def remove_bucket(self, name: str) -> None:
         # rclone 1.7 now and then keeps a directory whose last objects were deleted at the same time, and with it the
@@ -347,12 +362,8 @@ class AzureRig(Rig):
 
     @property
     def service(self) -> Any:
-        """The SDK's client of the account, at the server itself."""
-        if not hasattr(self, "_service"):
-            from azure.storage.blob import BlobServiceClient
-
-            self._service = BlobServiceClient.from_connection_string(self.server.connection_string())
-        return self._service
+        """The SDK's client of the account, at the server itself; one for all tests."""
+        return _azure_service(self.server.connection_string())
 
     @property
     def client(self) -> Any:
@@ -364,8 +375,6 @@ class AzureRig(Rig):
 
     def remove_bucket(self, name: str) -> None:
         self.service.delete_container(name)
-        self.service.close()
-        del self._service
 
     @contextlib.contextmanager
     def _missing(self, name: str) -> Iterator[None]:
@@ -434,17 +443,8 @@ class GcsRig(Rig):
 
     @property
     def client(self) -> Any:
-        """The SDK's client of the bucket, at the server itself."""
-        if not hasattr(self, "_client"):
-            from google.auth.credentials import AnonymousCredentials
-            from google.cloud.storage import Client
-
-            self._client = Client(
-                project="test-project",
-                credentials=AnonymousCredentials(),
-                client_options={"api_endpoint": self.server.url},
-            )
-        return self._client.bucket(self.bucket)
+        """The SDK's client of the bucket, at the server itself, through one connection for all tests."""
+        return _google_client(self.server.url).bucket(self.bucket)
 
     def make_bucket(self, name: str) -> None:
         self.client.client.create_bucket(name)
@@ -454,8 +454,10 @@ class GcsRig(Rig):
         for blob in list(bucket.list_blobs()):
             blob.delete()
         bucket.delete()
-        self._client.close()
-        del self._client
+
+    def discard(self, *, last: bool) -> None:
+        if last:
+            urlopen(f"{self.server.url}/wipe", timeout=20).close()
 
     def _blob(self, name: str) -> Any:
         blob = self.client.get_blob(name)
@@ -573,7 +575,7 @@ class LibCloudLocalRig(_LibCloud, _Directory):
         }
 
 
-class LibCloudS3Rig(_LibCloud, S3Rig):
+class LibCloudS3Rig(_LibCloud, _Moto):
     """libcloud's S3 driver, led to the proxy by a driver of ours (``tests.libcloud_driver``)."""
 
     name = "libcloud-s3-moto"
@@ -778,14 +780,44 @@ def prepared(rig_class: type[R], directory: Path) -> Iterator[R]:
         require(rig_class.server_class)
     rig = rig_class(directory)
     with contextlib.ExitStack() as stack:
+        _living[rig.server_class] += 1
+        stack.callback(_leave, rig)
         if rig.http:
             rig.wire = stack.enter_context(Wire(rig.server.url, dialect=rig.dialect))
         rig.configure()
         rig.make_bucket(rig.bucket)
-        stack.callback(rig.remove_bucket, rig.bucket)
         stack.enter_context(override_settings(**rig.settings))
         stack.enter_context(mock.patch.dict(os.environ, rig.environment))
         yield rig
+
+
+#: How many rigs have something on a server of this process.
+_living = Counter[type[Server] | None]()
+
+
+def _leave(rig: Rig) -> None:
+    _living[rig.server_class] -= 1
+    rig.discard(last=not _living[rig.server_class])
+
+
+@functools.cache
+def _s3_client(url: str, credentials: tuple[tuple[str, str], ...]) -> Any:
+    return s3_client(url, dict(credentials))
+
+
+@functools.cache
+def _azure_service(connection_string: str) -> Any:
+    from azure.storage.blob import BlobServiceClient
+
+    return BlobServiceClient.from_connection_string(connection_string)
+
+
+@functools.cache
+def _google_client(url: str) -> Any:
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud.storage import Client
+
+    return Client(project="test-project", credentials=AnonymousCredentials(), client_options={"api_endpoint": url})
 
 
 def s3_client(url: str, credentials: Mapping[str, str]) -> Any:

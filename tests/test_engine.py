@@ -440,6 +440,7 @@ class Answering(ThreadingHTTPServer):
 
 class _Answer(BaseHTTPRequestHandler):
     server: Answering
+    protocol_version = "HTTP/1.1"  # else nobody tells boto3 to go on, which waits for that
 
     def answer(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -452,6 +453,7 @@ class _Answer(BaseHTTPRequestHandler):
         self.send_header("ETag", '"0cc175b9c0f1b6a831c399e269772661"')
         self.send_header("x-amz-bucket-region", self.server.region or "us-east-1")
         self.send_header("Content-Length", str(len(body)))
+        self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(body)
 
@@ -467,7 +469,7 @@ def answering() -> Iterator[Callable[..., Answering]]:
 
         def start(**options: Any) -> Answering:
             server = stack.enter_context(Answering(**options))
-            threading.Thread(target=server.serve_forever, daemon=True).start()
+            threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
             stack.callback(server.shutdown)
             return server
 

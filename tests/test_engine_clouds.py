@@ -368,7 +368,7 @@ def google_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Google]:
     monkeypatch.delenv("STORAGE_EMULATOR_HOST", raising=False)
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(Google())
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         stack.callback(server.shutdown)
         yield server
 

@@ -236,27 +236,30 @@ def _stamp(found: os.stat_result) -> str | None:
 def names_kept(storage: Any, kept: Mapping[str, str]) -> Iterator[None]:
     """Let *storage* find the hashed names that are *kept* when other files refer to them, and put them in its manifest.
 
-    It asks for the hash of a file by name alone where that is not among those it is processing.
+    It asks for the hash of a file by name alone where that is not among those it is processing. The manifest is sorted:
+    Django 5.2 writes it in the order in which names were processed, which depends on what is kept.
     """
-    if not kept:
-        yield
-        return
-    hashed_name, save_manifest = storage.hashed_name, storage.save_manifest
+    hashed_name, save_manifest = getattr(storage, "hashed_name", None), getattr(storage, "save_manifest", None)
 
     def find_hashed_name(name: str, content: Any = None, filename: str | None = None) -> Any:
         found = kept.get(storage.clean_name(name)) if content is None and filename is None else None
-        return found or hashed_name(name, content, filename)
+        return found or hashed_name(name, content, filename)  # type: ignore[misc]
 
     def save_whole_manifest() -> None:
         for name, output in kept.items():
             storage.hashed_files[storage.hash_key(storage.clean_name(name))] = output
-        save_manifest()
+        storage.hashed_files = dict(sorted(storage.hashed_files.items()))
+        save_manifest()  # type: ignore[misc]
 
-    storage.hashed_name, storage.save_manifest = find_hashed_name, save_whole_manifest
+    ours: dict[str, Any] = {"hashed_name": find_hashed_name} if kept else {}
+    if save_manifest is not None:
+        ours["save_manifest"] = save_whole_manifest
+    vars(storage).update(ours)
     try:
         yield
     finally:
-        del storage.hashed_name, storage.save_manifest
+        for name in ours:
+            del vars(storage)[name]
 
 
 def what_decides(storage: Any, names: Iterable[str]) -> str | None:
@@ -275,7 +278,7 @@ def what_decides(storage: Any, names: Iterable[str]) -> str | None:
         values = {name: value for name, value in own.items() if name not in _BY_PYTHON}
         parts.append(f"{cls.__module__}.{cls.__qualname__}")
         if cls.__module__.partition(".")[0] not in _KNOWN_PACKAGES:
-            if not _is_plain(values) or _NAMES_OF_CODE & values.keys():
+            if not _is_plain(values):
                 return None
             parts.append(_spelt(values))
         elif issubclass(cls, HashedFilesMixin) and cls.__module__ in _KNOWN_HASHING:

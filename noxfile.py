@@ -101,7 +101,7 @@ def run_tests(session: nox.Session, django: str) -> None:
     """Install the package with every extra and run the tests on two processes."""
     session.install("-e", ".[all]", *group("test"), f"Django~={django}.0")
     install_azurite(session)
-    session.run("pytest", "-n", "2", "--dist", "loadfile", *session.posargs)
+    session.run("pytest", "-n", "2", "--dist", "worksteal", *session.posargs)
 
 
 @nox.session

@@ -19,12 +19,13 @@ from localmirror.backends._obstore_words import plain
 from localmirror.remote import Engine, RemoteFile, RemoteSeam, Uploaded
 
 #: Bytes that all threads together hold in memory to send them.
-BYTES_IN_FLIGHT = 32 << 20
+BYTES_IN_FLIGHT = 16 << 20
 #: Parts of one file that are sent at the same time.
 PARTS_AT_ONCE = 2
 #: Seconds that sending may take beyond what an SDK would wait for an answer. obstore counts from the first byte of a
-#: request, the SDKs from the last one; meanwhile all bytes in flight may have to pass a line of 1 Mbit/s.
-SENDING_SECONDS = BYTES_IN_FLIGHT // 125_000
+#: request, the SDKs from the last one; meanwhile all bytes in flight may have to pass a line of 1 Mbit/s, twice as many
+#: where a large file goes alone.
+SENDING_SECONDS = 2 * BYTES_IN_FLIGHT // 125_000
 
 
 class ObstoreEngine(ObstoreAdapter):

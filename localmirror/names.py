@@ -7,7 +7,7 @@ import os
 import posixpath
 import re
 from collections.abc import Mapping
-from typing import IO, Any
+from typing import Any
 
 from django.core.exceptions import SuspiciousFileOperation
 
@@ -118,18 +118,13 @@ def may_be_immutable(name: str) -> bool:
     return _DIGEST.search(posixpath.basename(name)) is not None
 
 
-def digests_of_stream(name: str, file: IO[bytes]) -> Digests:
-    """Return the digests of what *file* holds from where it stands, known as *name*."""
-    digests = Digests(name)
-    while chunk := file.read(1 << 18):
-        digests.update(chunk)
-    return digests
-
-
 def digests_of_file(name: str, path: str) -> Digests:
     """Return the digests of the file at *path*, known as *name*."""
+    digests = Digests(name)
     with open(path, "rb") as file:
-        return digests_of_stream(name, file)
+        while chunk := file.read(1 << 18):
+            digests.update(chunk)
+    return digests
 
 
 def first_line(error: BaseException) -> str:

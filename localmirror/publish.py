@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import logging
 import time
@@ -17,7 +18,7 @@ from localmirror.exceptions import ChangedSinceStagedError, PublishError
 from localmirror.index import Entry
 from localmirror.inventory import Inventory
 from localmirror.live import go_live
-from localmirror.names import RESERVED, digests_of_stream, sibling_of
+from localmirror.names import RESERVED, sibling_of
 from localmirror.release import Record, Release, ReleaseFile, with_etag
 from localmirror.remote import Engine, RemoteFile, Uploaded, renamed_error
 from localmirror.transfer import Outcome, Transfers
@@ -290,11 +291,13 @@ class Publish:
 
     @staticmethod
     def _check_digest(file: ReleaseFile, path: str, source: IO[bytes]) -> None:
-        digests = digests_of_stream(file.name, source)
+        md5 = hashlib.md5(usedforsecurity=False)
+        while chunk := source.read(_WHOLE_FILE):
+            md5.update(chunk)
         source.seek(0)
-        if digests.md5 != file.md5:
+        if md5.hexdigest() != file.md5:
             raise ChangedSinceStagedError(
-                f"{path} has changed since it was staged (MD5 {digests.md5}, staged {file.md5}): collect again."
+                f"{path} has changed since it was staged (MD5 {md5.hexdigest()}, staged {file.md5}): collect again."
             )
 
     def upload_bytes(self, name: str, data: bytes) -> Uploaded:

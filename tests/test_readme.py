@@ -224,3 +224,8 @@ def test_the_table_of_the_demo_is_one_that_it_prints() -> None:
     for row in rows:
         files, _, uploaded, current, failed = map(int, row[17:].split()[:5])
         assert uploaded + current + failed == files
+
+
+def test_its_figures_are_those_of_the_last_benchmark() -> None:
+    measured = (ROOT / "docs" / "benchmark" / "short.md").read_text()
+    assert measured in (ROOT / "README.md").read_text()

@@ -124,10 +124,11 @@ def summary(results: dict[str, Any]) -> str:
 
 
 def write(results: dict[str, Any], directory: Path) -> None:
-    """Write results.json, table.md and plot.svg."""
+    """Write results.json, table.md, short.md (what README shows) and plot.svg."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     (directory / "table.md").write_text(table(results))
+    (directory / "short.md").write_text(short_table(results["medians"]))
     plot(results["medians"], directory / "plot.svg")
 
 
@@ -148,6 +149,31 @@ def table(results: dict[str, Any]) -> str:
             ]
         lines.append(_line(row, known.ratio(row)))
     return "\n".join(lines) + "\n"
+
+
+def short_table(rows: list[Row]) -> str:
+    """Return the seconds at the highest latency on the largest corpus as Markdown, a line for each variant."""
+    shown = _hardest(rows)
+    found = {(row["variant"], row["scenario"]): row for row in shown}
+    scenarios = [name for name in SCENARIOS if any(row["scenario"] == name for row in shown)]
+    lines = [f"| seconds | {' | '.join(scenarios)} |", f"|---|{'--:|' * len(scenarios)}"]
+    for variant in dict.fromkeys(row["variant"] for row in shown):
+        label = BY_NAME[variant].label
+        cells = [_seconds(found.get((variant, scenario))) for scenario in scenarios]
+        lines.append(f"| {f'**{label}**' if variant.startswith('ours-') else label} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _seconds(row: Row | None) -> str:
+    if row is None:
+        return "–"
+    return "wrong" if row["wrong"] else f"{row['seconds']:.1f}"
+
+
+def _hardest(rows: list[Row]) -> list[Row]:
+    corpus = min(row["corpus"] for row in rows)  # "large" stands before "small"
+    latency = max(row["latency_ms"] for row in rows if row["corpus"] == corpus)
+    return [row for row in rows if (row["corpus"], row["latency_ms"]) == (corpus, latency)]
 
 
 def _how_made(results: dict[str, Any]) -> str:
@@ -186,9 +212,8 @@ def plot(rows: list[Row], path: Path) -> None:
     matplotlib.use("svg")
     import matplotlib.pyplot as plt
 
-    corpus = min(row["corpus"] for row in rows)
-    latency = max(row["latency_ms"] for row in rows if row["corpus"] == corpus)
-    shown = [row for row in rows if (row["corpus"], row["latency_ms"]) == (corpus, latency)]
+    shown = _hardest(rows)
+    latency = shown[0]["latency_ms"]
     scenarios = [name for name in SCENARIOS if any(row["scenario"] == name for row in shown)]
     matplotlib.rcParams.update({"svg.hashsalt": "localmirror", "font.size": 9})
     figure, panels = plt.subplots(len(scenarios), 1, figsize=(8, 2.6 * len(scenarios)), squeeze=False)

@@ -51,15 +51,18 @@ class S3Objects(S3Connection):
         )
 
     def upload(self, name: str, file: File[bytes], *, immutable: bool) -> Uploaded:
-        """Send *file* in one PUT, or in parts straight from disk if it is large; compressed ones the storage's way."""
+        """Send *file* in one PUT, or in parts straight from disk if it is large; compressed ones the storage's way.
+
+        What is in memory, as a release's record is, goes in one PUT whatever its size.
+        """
         parameters = self.write_parameters(name, file, immutable=immutable)
         if self.compresses(parameters) or self.saves_in_its_own_way:
             return super().upload(name, file, immutable=immutable)
-        if file.size < self.transfer_config.multipart_threshold:
+        path = getattr(file, "path", None)
+        if path is None or file.size < self.transfer_config.multipart_threshold:
             answer = self._client.put_object(**self._object(name), Body=file, **parameters)
             return Uploaded(name, answer["ETag"].strip('"'))
         key = self._object(name)
-        path = file.path  # type: ignore[attr-defined]
         self._client.upload_file(path, *key.values(), ExtraArgs=parameters, Config=self.transfer_config)
         there = self.remote_file(name)
         return Uploaded(name, there.etag if there else None)

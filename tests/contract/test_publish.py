@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.files.base import ContentFile
 
 from localmirror.exceptions import ReleaseConflictError, ReleaseNotPublishedError
 from localmirror.publish import Publish
@@ -111,6 +112,16 @@ def test_each_release_leaves_a_record(rig: Rig, project: Project) -> None:
 def records(rig: Rig) -> list[dict[str, Any]]:
     """Return what the records of all releases say."""
     return [json.loads(rig.raw_get(name)) for name in rig.raw_list() if name.endswith("/record.json")]
+
+
+def test_records_and_manifests_may_be_large(rig: Rig, project: Project) -> None:
+    """As those of a release of 100,000 files are; SDKs begin to send in parts at 8 MB."""
+    storage, large = rig.storage("static"), b"0123456789abcdef" * (9 << 16)
+
+    Publish(storage).upload_bytes(".localmirror/releases/x/record.json", large)
+    storage.upload_manifest(MANIFEST, ContentFile(large, MANIFEST), seen=None)
+
+    assert rig.raw_get(".localmirror/releases/x/record.json") == rig.raw_get(MANIFEST) == large
 
 
 def test_processes_pinned_to_a_release_find_its_names(rig: Rig, project: Project) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Literal
 
 from django.core.files.base import ContentFile
@@ -29,8 +30,7 @@ def go_live(publish: Publish, *, changed: bool) -> Literal["uploaded", "current"
     try:
         current = release.manifest is None or _is_live(publish, foreign)
         if changed or publish.everything or not current or release.record_name not in publish.remote:
-            publish.upload_bytes(release.record_name, release.to_record(publish.public.values()))
-            _upload_pinned(publish)
+            _upload_record(publish)
         if release.manifest is not None and release.manifest_name is not None and (not current or publish.everything):
             content = ContentFile(release.manifest, release.manifest_name)
             if foreign is None:
@@ -77,10 +77,15 @@ def _is_live(publish: Publish, foreign: Any) -> bool:
     return buffer.getvalue() == manifest
 
 
-def _upload_pinned(publish: Publish) -> None:
+def _upload_record(publish: Publish) -> None:
+    """Send the record and the pinned manifest, at the same time."""
     release = publish.release
+    files = {release.record_name: release.to_record(publish.public.values())}
     if release.manifest is not None and release.manifest_name is not None:
-        publish.upload_bytes(pinned_name(release.id, release.manifest_name), release.manifest)
+        files[pinned_name(release.id, release.manifest_name)] = release.manifest
+    with ThreadPoolExecutor(min(len(files), publish.storage.mirror_workers)) as pool:
+        for sent in [pool.submit(publish.upload_bytes, name, data) for name, data in files.items()]:
+            sent.result()
 
 
 def _place_in_mirror(publish: Publish) -> None:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from typing import IO
 
 from django.conf import settings
@@ -24,6 +25,8 @@ READ_ONLY_ERRORS = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 
 _LOCK_BUCKETS = 4096
 _STALE_SPOOL_SECONDS = 24 * 3600
+# Longer than the ticks in which operating systems note when a file was changed.
+_TICK_NS = 20_000_000
 
 
 def is_read_only_error(error: OSError) -> bool:
@@ -46,7 +49,22 @@ class Spool:
         except FileNotFoundError:
             os.makedirs(directory, exist_ok=True)
             self.fd = os.open(self.path, flags, 0o666)
-        self.file = os.fdopen(self.fd, "w+b")
+
+    @cached_property
+    def file(self) -> IO[bytes]:
+        """The file, open for writing and reading."""
+        return os.fdopen(self.fd, "w+b")
+
+    def flush(self) -> None:
+        """Leave nothing of what was written in the buffer of `file`."""
+        if "file" in self.__dict__:
+            self.file.flush()
+
+    def date_back(self) -> None:
+        """Have it look older than any clock's tick: whoever writes into it from now on changes its time."""
+        self.flush()
+        then = time.time_ns() - _TICK_NS
+        os.utime(self.path, ns=(then, then))
 
     def write(self, data: bytes) -> None:
         """Append *data* past the buffer of `file`: what was written is on disk, for `move` to take along."""
@@ -62,7 +80,8 @@ class Spool:
             other.write(piece)
             size -= len(piece)
         self.discard()
-        self.path, self.fd, self.file = other.path, other.fd, other.file
+        del self.file
+        self.path, self.fd = other.path, other.fd
 
     def __enter__(self) -> Spool:
         return self
@@ -73,7 +92,7 @@ class Spool:
     def discard(self) -> None:
         """Close and remove the file, unless it has been put in place."""
         with suppress(OSError):  # a full disk refuses the rest of the buffer once more; it is to go anyway
-            self.file.close()
+            self.file.close() if "file" in self.__dict__ else os.close(self.fd)
         with suppress(FileNotFoundError):
             os.unlink(self.path)
 
@@ -115,6 +134,9 @@ class MirrorDirectory:
     @contextmanager
     def directories_known(self) -> Iterator[None]:
         """Look at each directory once only, for as long as one process alone works in the mirror."""
+        if self._known_directories is not None:
+            yield
+            return
         self._known_directories = set()
         try:
             yield
@@ -160,7 +182,7 @@ class MirrorDirectory:
 
     def place(self, spool: Spool, name: str) -> str:
         """Put the spooled file in place as *name* in one step, replacing what is there, a link included."""
-        spool.file.flush()
+        spool.flush()
         path = self.path(name)
         self._make_directories(os.path.dirname(path))
         self._set_mode(spool.fd)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+import os
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from django.core.files.base import ContentFile
 from localmirror import signals
 from localmirror.content import SpooledContent
 from localmirror.exceptions import ChangedSinceStagedError, PublishError
-from localmirror.index import Entry
+from localmirror.index import Entry, stamp_of
 from localmirror.inventory import Inventory
 from localmirror.live import go_live
 from localmirror.names import RESERVED, sibling_of
@@ -59,6 +60,7 @@ class Publish:
         self.storage = storage
         self.everything = everything
         self.dry_run = dry_run
+        self._mirror = storage.mirror
         self.succeeded = False
         self.interrupted = False
         self.manifest: ManifestStatus | None = None
@@ -270,11 +272,12 @@ class Publish:
 
     def upload_file(self, file: ReleaseFile) -> Uploaded:
         """Send one file of the release, having made sure that it is still what was staged."""
-        path = self.storage.mirror.path(file.name)
+        path = self._mirror.path(file.name)
         small = file.size <= _WHOLE_FILE
-        with open(path, "rb") as opened:
-            source = io.BytesIO(opened.read()) if small else opened
-            self._check_digest(file, path, source)
+        with open(path, "rb", buffering=0 if small else -1) as opened:
+            source: IO[bytes] = io.BytesIO(opened.read(file.size + 1)) if small else opened
+            if stamp_of(os.fstat(opened.fileno())) != file.stamp:  # staged on another machine, or changed since
+                self._check_digest(file, path, source)
             content = SpooledContent(source, file.name, path, file.size)
             encoded = self.release.content_headers(file.name)
             if encoded:

@@ -56,7 +56,11 @@ def source_of(content: Any) -> Source | None:
 
 @contextmanager
 def digests_handed_on(storage: Any) -> Iterator[None]:
-    """Let *storage* take the hash of a known source from its digest, if it hashes as Django itself does."""
+    """Let *storage* take the hash of a known source from its digest, if it hashes as Django itself does.
+
+    Nothing is left to wait for then, and django-manifeststaticfiles-enhanced hashes in one thread unless it is told
+    otherwise: several only hinder each other.
+    """
     original = getattr(storage, "file_hash", None)
     if getattr(original, "__func__", None) is not HashedFilesMixin.file_hash:
         yield
@@ -66,8 +70,14 @@ def digests_handed_on(storage: Any) -> Iterator[None]:
         source = source_of(content)
         return source.md5[:HASH_LENGTH] if source else original(name, content)  # type: ignore[misc]
 
-    storage.file_hash = file_hash
+    ours: dict[str, Any] = {"file_hash": file_hash}
+    if getattr(storage, "post_process_workers", None) is None:
+        ours["post_process_workers"] = 1
+    before = {name: vars(storage)[name] for name in ours.keys() & vars(storage).keys()}
+    vars(storage).update(ours)
     try:
         yield
     finally:
-        del storage.file_hash
+        for name in ours:
+            del vars(storage)[name]
+        vars(storage).update(before)

@@ -96,7 +96,8 @@ class Staging:
                 digests = Digests(name)
                 for chunk in byte_chunks(content):
                     digests.update(chunk)
-                    spool.file.write(chunk)
+                    spool.write(chunk)
+                spool.date_back()
                 self._place(spool, name)
             self._note(name, digests)
         with self._lock:

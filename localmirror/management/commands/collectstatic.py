@@ -17,6 +17,7 @@ from django.utils.functional import LazyObject
 
 from localmirror.exceptions import LocalMirrorError
 from localmirror.management.output import add_report_argument, check_report_file, run_publish
+from localmirror.management.process import OwnProcess
 from localmirror.offline import offline
 from localmirror.publish import Publish
 from localmirror.release import Release
@@ -24,7 +25,7 @@ from localmirror.roles import StaticMirrorMixin
 from localmirror.staging import Staging
 
 
-class Command(collectstatic.Command):
+class Command(OwnProcess, collectstatic.Command):
     """Collect static files in the mirror, then publish them as a whole.
 
     With a storage that has no mirror it is Django's own collectstatic.
@@ -66,7 +67,7 @@ class Command(collectstatic.Command):
         try:
             if options["dry_run"]:
                 return self._rehearse(started, options)
-            with self.storage.exclusively("collectstatic"):
+            with self.storage.exclusively("collectstatic"), self.storage.mirror.directories_known():
                 return self._deploy(started, options)
         except LocalMirrorError as error:
             raise CommandError(str(error)) from error

@@ -11,12 +11,13 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from localmirror.exceptions import LocalMirrorError
 from localmirror.management.output import add_report_argument, check_report_file, run_publish
+from localmirror.management.process import OwnProcess
 from localmirror.offline import offline
 from localmirror.publish import Publish
 from localmirror.roles import StaticMirrorMixin
 
 
-class Command(BaseCommand):
+class Command(OwnProcess, BaseCommand):
     """Work with mirrored storages; each subcommand says with ``--help`` what it does."""
 
     help = "Work with mirrored storages."
@@ -52,7 +53,7 @@ class Command(BaseCommand):
         check_report_file(options["report"])
         storage = self._storage(options["alias"])
         try:
-            with storage.exclusively("localmirror publish"):
+            with storage.exclusively("localmirror publish"), storage.mirror.directories_known():
                 release = storage.staged_release()
                 release.pinned_id = storage.mirror_release or release.pinned_id
                 sentence = run_publish(

@@ -22,7 +22,7 @@ author = "django-localmirror contributors"
 copyright = "django-localmirror contributors, MIT licence"
 
 extensions = ["sphinx.ext.autodoc", "myst_parser"]
-exclude_patterns = ["_build", "benchmark/*.md"]
+exclude_patterns = ["_build", "benchmark/**.md"]
 nitpicky = False
 # The tables of the benchmark are included below headings of a page, and begin where these leave off.
 suppress_warnings = ["myst.header"]

@@ -1,4 +1,4 @@
-"""Reading the manifest of hashed names: never stale, pinned to a release if so asked."""
+"""The manifest of hashed names: read never stale, pinned to a release if so asked, and kept in the mirror."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from django.core.files.base import ContentFile
 
 from localmirror.exceptions import ReleaseNotPublishedError
-from localmirror.local import is_read_only_error
+from localmirror.local import MirrorDirectory, is_read_only_error
 from localmirror.names import RESERVED
 from localmirror.offline import is_offline
 
 if TYPE_CHECKING:
     from localmirror.mirror import LocalMirrorMixin
+    from localmirror.release import Release
 
 logger = logging.getLogger("localmirror")
 
@@ -83,11 +84,27 @@ def _from_mirror(storage: LocalMirrorMixin, source: str) -> bytes:
 def keep(storage: LocalMirrorMixin, source: str, data: bytes) -> None:
     """Put the manifest *data* in place in the mirror as *source*, unless it is there or the mirror is read-only."""
     try:
-        if storage.mirror.find(source) is not None and _from_mirror(storage, source) == data:
-            return
-        with storage.mirror.spool() as spool:
-            spool.file.write(data)
-            storage.mirror.place(spool, source)
+        _put(storage.mirror, source, data)
     except OSError as error:
         if not is_read_only_error(error):
             raise
+
+
+def place_manifest(mirror: MirrorDirectory, release: Release) -> None:
+    """Put the manifest of *release* in place in the mirror, under its name and under the id it is pinned to."""
+    if release.manifest is None or release.manifest_name is None:
+        return
+    if release.pinned_id:
+        _put(mirror, pinned_name(release.pinned_id, release.manifest_name), release.manifest)
+    _put(mirror, release.manifest_name, release.manifest)
+
+
+def _put(mirror: MirrorDirectory, name: str, data: bytes) -> None:
+    found = mirror.find(name)
+    if found is not None and found.st_size == len(data):
+        with open(mirror.path(name), "rb") as file:
+            if file.read() == data:
+                return
+    with mirror.spool() as spool:
+        spool.file.write(data)
+        mirror.place(spool, name)

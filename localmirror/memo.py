@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import posixpath
 import re
 import sys
 import time
@@ -16,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import Path
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +27,7 @@ from django.contrib.staticfiles.storage import HashedFilesMixin
 from django.core.files.storage import FileSystemStorage, Storage
 
 from localmirror.local import MirrorDirectory
-from localmirror.names import HASH_PART, is_named_by
+from localmirror.names import HASH_PART, RESERVED, is_named_by
 from localmirror.sources import HASH_LENGTH
 
 if TYPE_CHECKING:
@@ -34,7 +36,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("localmirror")
 
 MEMO = "memo.json"
-_VERSION = 1
+#: Where a publish leaves on the remote what a builder with an empty mirror can make use of.
+REMOTE_MEMO = f"{RESERVED}/hashing.json"
+_VERSION = 2
 
 # A file that was changed so shortly before it was read may have been changed once more within the same tick of the
 # file system's clock; FAT's, the coarsest, ticks every two seconds.
@@ -83,6 +87,7 @@ class Memo:
         self._mirror = mirror
         self._before = mirror.read_state(MEMO)
         self._decided_by, self._last = _read(self._before)
+        self._renamed: dict[str, str] = {}
         self._sources: dict[str, tuple[str | None, str]] = {}
         self._outputs: dict[str, str] = {}
         self._warnings: dict[str, list[str]] = {}
@@ -110,6 +115,9 @@ class Memo:
         self._decides = what_decides(storage, names)
         if self._decides is None or self._decides != self._decided_by:
             return {}
+        if self._renamed:
+            same_as_elsewhere = (n for n in names if n in self._renamed and self._renamed[n] == self._sources[n][1])
+            return {name: _renamed(name, self._renamed[name]) for name in same_as_elsewhere}
         same = {name: known for name in names if (known := self._unchanged(name, present))}
         if changed := set(names) - same.keys():
             in_order = any(cls.__module__ == _ENHANCED for cls in type(storage).__mro__)
@@ -153,9 +161,27 @@ class Memo:
         with open(self._mirror.path(name), "rb") as file:
             return file.read()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is remembered: this is the first staging into the mirror."""
+        return self._before is None
+
+    def take_over(self, data: bytes) -> None:
+        """Make use of what another machine has handed on, see `handed_on`.
+
+        Whatever it does not tell is hashed, in the order that it always had: to hashing, a file that was only renamed
+        is one that refers to nothing.
+        """
+        try:
+            version, decided_by, renamed = json.loads(data)
+            if version == _VERSION:
+                self._decided_by, self._renamed = decided_by, dict(renamed)
+        except (ValueError, TypeError) as error:
+            logger.warning("Ignoring what %r on the remote tells, which cannot be read: %s", REMOTE_MEMO, error)
+
     def warnings(self, name: str) -> list[str]:
         """Return what hashing had to say of *name* when it was processed last."""
-        return self._last[name].warnings
+        return self._last[name].warnings if name in self._last else []
 
     def note_output(self, name: str, output: str | None, processed: Any) -> None:
         """Note what post-processing yielded for *name*."""
@@ -173,6 +199,29 @@ class Memo:
         data = json.dumps([_VERSION, self._decides, rows], sort_keys=True, separators=(",", ":")).encode()
         if data != self._before:
             self._mirror.write_state(MEMO, data)
+
+
+def handed_on(mirror: MirrorDirectory) -> bytes | None:
+    """Return what the last staging into *mirror* has learnt that holds anywhere, None if that is nothing.
+
+    These are the files that hashing has only renamed, whose hashed copies need nothing but the files themselves, with
+    their MD5s.
+    """
+    decided_by, rows = _read(mirror.read_state(MEMO))
+    renamed = {
+        name: known.md5
+        for name, known in rows.items()
+        if known.output == _renamed(name, known.md5) and known.output_md5 == known.md5 and not known.warnings
+    }
+    if decided_by is None or not renamed:
+        return None
+    return json.dumps([_VERSION, decided_by, renamed], sort_keys=True, separators=(",", ":")).encode()
+
+
+def _renamed(name: str, md5: str) -> str:
+    """Return the name that Django's hashing gives to a file that contains what *md5* is the digest of."""
+    root, extension = posixpath.splitext(name)
+    return f"{root}.{md5[:HASH_LENGTH]}{extension}"
 
 
 def _digests_of(name: str, known: Known | None) -> set[str | None]:
@@ -300,10 +349,11 @@ def what_decides(storage: Any, names: Iterable[str]) -> str | None:
 
 def _version_of(module: str) -> str:
     """Return what tells the code of *module*, and of those beside it, from any other version."""
-    directory = os.path.dirname(sys.modules[module].__file__ or "")
-    with os.scandir(directory) as entries:
-        files = sorted((e.name, e.stat().st_size, e.stat().st_mtime_ns) for e in entries if e.name.endswith(".py"))
-    return f"{directory}\0{files}"
+    digest = sha256()
+    for path in sorted(Path(sys.modules[module].__file__ or "").parent.glob("*.py")):
+        digest.update(f"\0{path.name}\0".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _is_plain(value: Any) -> bool:

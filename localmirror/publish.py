@@ -6,6 +6,7 @@ import hashlib
 import io
 import logging
 import os
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from localmirror.exceptions import ChangedSinceStagedError, PublishError
 from localmirror.index import Entry, stamp_of
 from localmirror.inventory import Inventory
 from localmirror.live import go_live
+from localmirror.memo import REMOTE_MEMO
 from localmirror.names import RESERVED, sibling_of
 from localmirror.release import Record, Release, ReleaseFile, with_etag
 from localmirror.remote import Engine, RemoteFile, Uploaded, renamed_error
@@ -31,6 +33,8 @@ logger = logging.getLogger("localmirror")
 
 # Up to this size a file is read in one piece, so that its digest is checked on the very bytes that are sent.
 _WHOLE_FILE = 1 << 18
+# How long hashing waits for what another machine knows of it; it hardly takes longer itself.
+_LEARNING_SECONDS = 1
 
 Status = Literal["uploaded", "current", "failed", "not attempted", "pending"]
 ManifestStatus = Literal["uploaded", "current", "kept"]
@@ -76,14 +80,41 @@ class Publish:
         )
         self._transfers = Transfers(storage.mirror_workers, self.upload_file, storage.is_fatal)
         self._begun = False
+        self._learning: threading.Thread | None = None
+        self._learnt: bytes | None = None
 
     # -- while staging goes on -----------------------------------------------------------------------------------
 
-    def begin(self) -> None:
-        """Learn in the background what the remote has."""
+    def begin(self, *, learn: bool = False) -> None:
+        """Find out in the background what the remote has, and *learn* what it tells about hashing."""
         if not self._begun:
             self._begun = True
             self._inventory.start()
+            if learn:
+                self._learning = threading.Thread(target=self._learn, name="localmirror-learning", daemon=True)
+                self._learning.start()
+
+    def _learn(self) -> None:
+        try:
+            listed = self._inventory.wait()
+        except Exception:  # `results` meets the same error, and reports it
+            return
+        if REMOTE_MEMO not in listed:
+            return
+        buffer = io.BytesIO()
+        try:
+            self.storage.download(REMOTE_MEMO, buffer)
+        except Exception as error:
+            # It would have spared some hashing, no more than that.
+            logger.warning("Cannot read %r: %s", REMOTE_MEMO, self.storage.describe_error(error))
+        else:
+            self._learnt = buffer.getvalue()
+
+    def learnt(self) -> bytes | None:
+        """Return what the remote tells about hashing, if it does so before long."""
+        if self._learning is not None:
+            self._learning.join(_LEARNING_SECONDS)
+        return self._learnt
 
     def narrow(self, originals: Iterable[str]) -> None:
         """Tell which names the files of the release come from; see `Inventory.narrow`."""

@@ -18,7 +18,7 @@ from localmirror.content import CHUNK_SIZE, byte_chunks
 from localmirror.exceptions import LocalMirrorError
 from localmirror.index import stamp_of
 from localmirror.local import MirrorDirectory, Spool
-from localmirror.manifest import pinned_name
+from localmirror.manifest import place_manifest
 from localmirror.memo import Memo, names_kept, stamp_of_open, stamp_of_source
 from localmirror.names import (
     HASH_PART,
@@ -53,6 +53,9 @@ class Observer(Protocol):
 
     def offer(self, file: ReleaseFile) -> None:
         """The bytes of *file* are final."""
+
+    def learnt(self) -> bytes | None:
+        """Return what another machine has handed on about hashing; see `localmirror.memo.handed_on`."""
 
 
 class Staging:
@@ -221,13 +224,20 @@ class Staging:
     def post_process(self, paths: Mapping[str, tuple[Any, str]], **options: Any) -> Iterator[tuple[str, Any, Any]]:
         """Let the storage post-process *paths*, but for what still holds of the last time; yield as it does."""
         self.begin_post_processing()
-        kept = {} if options["dry_run"] else self._memo.kept(self.storage, paths, self._still_there())
+        if self._memo.is_empty and self.observer is not None and (learnt := self.observer.learnt()):
+            self._memo.take_over(learnt)
+        there = self._still_there()
+        kept = {} if options["dry_run"] else self._memo.kept(self.storage, paths, there)
         for name, output in kept.items():
-            yield name, output, False
+            yield name, output, output not in there and bool(self._copied(name, output))
             yield from ((name, name, UserWarning(text)) for text in self._memo.warnings(name))
         changed = {name: source for name, source in self.sources(paths).items() if name not in kept}
         with names_kept(self.storage, kept), digests_handed_on(self.storage):
             yield from self.storage.post_process(changed, **options)  # type: ignore[attr-defined]
+
+    def _copied(self, name: str, output: str) -> str:
+        with self.open(name, "rb") as file:
+            return self.save(output, file)
 
     def _still_there(self) -> dict[str, ReleaseFile]:
         before, now = self._before.files if self._before else {}, self._snapshot or {}
@@ -361,24 +371,6 @@ def _siblings(names: Iterable[str], tree: dict[str, os.stat_result]) -> Iterator
             sibling = tree.get(f"{name}{extension}")
             if sibling and name in tree and sibling.st_mtime_ns >= tree[name].st_mtime_ns:
                 yield f"{name}{extension}"
-
-
-def place_manifest(mirror: MirrorDirectory, release: Release) -> None:
-    """Put the manifest of *release* in place in the mirror, under its name and under the id it is pinned to."""
-    if release.manifest is None or release.manifest_name is None:
-        return
-    names = [release.manifest_name]
-    if release.pinned_id:
-        names.insert(0, pinned_name(release.pinned_id, release.manifest_name))
-    for name in names:
-        found = mirror.find(name)
-        if found is not None and found.st_size == len(release.manifest):
-            with open(mirror.path(name), "rb") as file:
-                if file.read() == release.manifest:
-                    continue
-        with mirror.spool() as spool:
-            spool.file.write(release.manifest)
-            mirror.place(spool, name)
 
 
 def read_staged(mirror: MirrorDirectory) -> Release | None:

@@ -180,7 +180,8 @@ def _how_made(results: dict[str, Any]) -> str:
     machine = results["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items() if version)
     return (
-        f"Made on {results['made_at'][:10]} with `{results['made_by'].strip()}`: {machine['cores']} cores of"
+        f"Made on {results['made_at'][:10]} with `{results['made_by'].strip()}`"
+        f"{'' if results['is_whole'] else ' (stopped before its end)'}: {machine['cores']} cores of"
         f" {machine['processor']}, {machine['memory_bytes'] / 1e9:.0f} GB, {machine['system']}; {versions}.\n\n"
         f"Medians. *Ratio* is the time against *{BY_NAME[BASELINE].label}* in the same table; *peak* the largest"
         " process of a deployment; *sent* everything that the client sent, headers included. The server and the"

@@ -48,7 +48,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     options.rounds = options.rounds or (2 if options.quick else 3)
     options.variants = options.variants or (QUICK if options.quick else list(BY_NAME))
     options.scenarios = options.scenarios or list(SCENARIOS)
-    options.corpus = options.corpus or (["small"] if options.quick else list(CORPORA))
+    options.corpus = options.corpus or (["small"] if options.quick else sorted(CORPORA))  # the large one first
     options.quiet_wait = options.quiet_wait if options.quiet_wait is not None else (1 if options.quick else 20)
     options.output = options.output or OUTPUT[options.quick]
     return options

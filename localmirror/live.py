@@ -13,7 +13,7 @@ from django.core.files.base import ContentFile
 from localmirror.exceptions import LocalMirrorError, PublishError
 from localmirror.local import is_read_only_error
 from localmirror.manifest import pinned_name, place_manifest
-from localmirror.memo import REMOTE_MEMO, handed_on
+from localmirror.memo import handed_on
 
 if TYPE_CHECKING:
     from localmirror.publish import Publish
@@ -78,13 +78,11 @@ def _is_live(publish: Publish, foreign: Any) -> bool:
 
 
 def _upload_record(publish: Publish) -> None:
-    """Send the record, the pinned manifest and what other builders can make use of, at the same time."""
+    """Send the record and the pinned manifest, at the same time."""
     release = publish.release
-    files = {release.record_name: release.to_record(publish.public.values())}
+    files = {release.record_name: release.to_record(publish.public.values(), handed_on(publish.storage.mirror))}
     if release.manifest is not None and release.manifest_name is not None:
         files[pinned_name(release.id, release.manifest_name)] = release.manifest
-    if (known := handed_on(publish.storage.mirror)) is not None:
-        files[REMOTE_MEMO] = known
     with ThreadPoolExecutor(min(len(files), publish.storage.mirror_workers)) as pool:
         for sent in [pool.submit(publish.upload_bytes, name, data) for name, data in files.items()]:
             sent.result()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import posixpath
 import re
 import sys
 import time
@@ -18,27 +17,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from types import FunctionType, SimpleNamespace
+from typing import Any
 
 import django
 from django.conf import settings
 from django.contrib.staticfiles.storage import HashedFilesMixin
+from django.contrib.staticfiles.utils import matches_patterns
 from django.core.files.storage import FileSystemStorage, Storage
 
 from localmirror.local import MirrorDirectory
-from localmirror.names import HASH_PART, RESERVED, is_named_by
-from localmirror.sources import HASH_LENGTH
-
-if TYPE_CHECKING:
-    from localmirror.release import ReleaseFile
+from localmirror.names import HASH_PART, is_named_by
+from localmirror.release import Hashing, ReleaseFile
+from localmirror.sources import HASH_LENGTH, Source, told
 
 logger = logging.getLogger("localmirror")
 
 MEMO = "memo.json"
-#: Where a publish leaves on the remote what a builder with an empty mirror can make use of.
-REMOTE_MEMO = f"{RESERVED}/hashing.json"
-_VERSION = 2
+_VERSION = 1
 
 # A file that was changed so shortly before it was read may have been changed once more within the same tick of the
 # file system's clock; FAT's, the coarsest, ticks every two seconds.
@@ -87,7 +83,7 @@ class Memo:
         self._mirror = mirror
         self._before = mirror.read_state(MEMO)
         self._decided_by, self._last = _read(self._before)
-        self._renamed: dict[str, str] = {}
+        self._elsewhere: Mapping[str, str] = {}
         self._sources: dict[str, tuple[str | None, str]] = {}
         self._outputs: dict[str, str] = {}
         self._warnings: dict[str, list[str]] = {}
@@ -115,14 +111,29 @@ class Memo:
         self._decides = what_decides(storage, names)
         if self._decides is None or self._decides != self._decided_by:
             return {}
-        if self._renamed:
-            same_as_elsewhere = (n for n in names if n in self._renamed and self._renamed[n] == self._sources[n][1])
-            return {name: _renamed(name, self._renamed[name]) for name in same_as_elsewhere}
         same = {name: known for name in names if (known := self._unchanged(name, present))}
         if changed := set(names) - same.keys():
             in_order = any(cls.__module__ == _ENHANCED for cls in type(storage).__mro__)
             same = self._unreached(same, changed, in_order=in_order)
         return {name: str(known.output) for name, known in same.items()}
+
+    def renamed(self, storage: Any, names: Iterable[str]) -> dict[str, str]:
+        """Return the hashed names of those of *names* that hashing only renames, which their digests alone decide.
+
+        To be called after `kept`, while digests are handed on. It is so for what hashing does not look into, and for
+        what another machine has handed on. The rest is hashed in the order that it would have anyway: what is only
+        renamed refers to nothing.
+        """
+        if self._decides is None:
+            return {}
+        patterns = {"*.css", "*.js", *storage._patterns}
+        elsewhere = self._elsewhere if self._decides == self._decided_by else {}
+        found = {}
+        for name in names:
+            md5 = self._sources.get(name, (None, None))[1]
+            if md5 is not None and (elsewhere.get(name) == md5 or not matches_patterns(name, patterns)):
+                found[name] = storage.hashed_name(name, told(SimpleNamespace(), Source(name, md5)))
+        return found
 
     def _unchanged(self, name: str, present: Mapping[str, ReleaseFile]) -> Known | None:
         """Return what is known of *name* if its source and its hashed copy are what they were."""
@@ -166,18 +177,9 @@ class Memo:
         """Whether nothing is remembered: this is the first staging into the mirror."""
         return self._before is None
 
-    def take_over(self, data: bytes) -> None:
-        """Make use of what another machine has handed on, see `handed_on`.
-
-        Whatever it does not tell is hashed, in the order that it always had: to hashing, a file that was only renamed
-        is one that refers to nothing.
-        """
-        try:
-            version, decided_by, renamed = json.loads(data)
-            if version == _VERSION:
-                self._decided_by, self._renamed = decided_by, dict(renamed)
-        except (ValueError, TypeError) as error:
-            logger.warning("Ignoring what %r on the remote tells, which cannot be read: %s", REMOTE_MEMO, error)
+    def take_over(self, hashing: Hashing) -> None:
+        """Make use of what another machine has handed on, see `handed_on`."""
+        self._decided_by, self._elsewhere = hashing.decided_by, hashing.renamed
 
     def warnings(self, name: str) -> list[str]:
         """Return what hashing had to say of *name* when it was processed last."""
@@ -201,27 +203,15 @@ class Memo:
             self._mirror.write_state(MEMO, data)
 
 
-def handed_on(mirror: MirrorDirectory) -> bytes | None:
-    """Return what the last staging into *mirror* has learnt that holds anywhere, None if that is nothing.
-
-    These are the files that hashing has only renamed, whose hashed copies need nothing but the files themselves, with
-    their MD5s.
-    """
+def handed_on(mirror: MirrorDirectory) -> Hashing | None:
+    """Return what the last staging into *mirror* has learnt that holds on any machine, None if that is nothing."""
     decided_by, rows = _read(mirror.read_state(MEMO))
     renamed = {
         name: known.md5
-        for name, known in rows.items()
-        if known.output == _renamed(name, known.md5) and known.output_md5 == known.md5 and not known.warnings
+        for name, known in sorted(rows.items())
+        if is_named_by(str(known.output), known.md5) and not known.warnings
     }
-    if decided_by is None or not renamed:
-        return None
-    return json.dumps([_VERSION, decided_by, renamed], sort_keys=True, separators=(",", ":")).encode()
-
-
-def _renamed(name: str, md5: str) -> str:
-    """Return the name that Django's hashing gives to a file that contains what *md5* is the digest of."""
-    root, extension = posixpath.splitext(name)
-    return f"{root}.{md5[:HASH_LENGTH]}{extension}"
+    return Hashing(decided_by, renamed) if decided_by is not None and renamed else None
 
 
 def _digests_of(name: str, known: Known | None) -> set[str | None]:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 from django.core.files.base import ContentFile
@@ -20,9 +21,8 @@ from localmirror.exceptions import ChangedSinceStagedError, PublishError
 from localmirror.index import Entry, stamp_of
 from localmirror.inventory import Inventory
 from localmirror.live import go_live
-from localmirror.memo import REMOTE_MEMO
 from localmirror.names import RESERVED, sibling_of
-from localmirror.release import Record, Release, ReleaseFile, with_etag
+from localmirror.release import Hashing, Record, Release, ReleaseFile, with_etag
 from localmirror.remote import Engine, RemoteFile, Uploaded, renamed_error
 from localmirror.transfer import Outcome, Transfers
 
@@ -81,7 +81,7 @@ class Publish:
         self._transfers = Transfers(storage.mirror_workers, self.upload_file, storage.is_fatal)
         self._begun = False
         self._learning: threading.Thread | None = None
-        self._learnt: bytes | None = None
+        self._learnt: Hashing | None = None
 
     # -- while staging goes on -----------------------------------------------------------------------------------
 
@@ -96,22 +96,14 @@ class Publish:
 
     def _learn(self) -> None:
         try:
-            listed = self._inventory.wait()
+            self.remote = self._inventory.wait()
         except Exception:  # `results` meets the same error, and reports it
             return
-        if REMOTE_MEMO not in listed:
-            return
-        buffer = io.BytesIO()
-        try:
-            self.storage.download(REMOTE_MEMO, buffer)
-        except Exception as error:
-            # It would have spared some hashing, no more than that.
-            logger.warning("Cannot read %r: %s", REMOTE_MEMO, self.storage.describe_error(error))
-        else:
-            self._learnt = buffer.getvalue()
+        record = self._last_record
+        self._learnt = record.hashing if record else None
 
-    def learnt(self) -> bytes | None:
-        """Return what the remote tells about hashing, if it does so before long."""
+    def learnt(self) -> Hashing | None:
+        """Return what the last record tells about hashing, if it can be had before long."""
         if self._learning is not None:
             self._learning.join(_LEARNING_SECONDS)
         return self._learnt
@@ -261,19 +253,24 @@ class Publish:
         return self._etags
 
     def _recorded_etags(self) -> dict[str, tuple[str, str]]:
+        record = self._last_record
+        return {name: (md5, etag) for name, (_, md5, etag) in record.files.items() if etag} if record else {}
+
+    @cached_property
+    def _last_record(self) -> Record | None:
+        """The record of the last release, None if there is none that can be read."""
         records = [f for f in self.remote.values() if f.name.endswith("/record.json") and f.modified]
         if not records:
-            return {}
+            return None
         newest = max(records, key=lambda f: (f.modified is not None and f.modified.timestamp(), f.name))
         buffer = io.BytesIO()
         try:
             self.storage.download(newest.name, buffer)
-            record = Record.from_bytes(buffer.getvalue())
+            return Record.from_bytes(buffer.getvalue())
         except Exception as error:
-            # It would have spared some uploads, no more than that.
+            # It would have spared some uploads, and some hashing, no more than that.
             logger.warning("Cannot read the record %r: %s", newest.name, self.storage.describe_error(error))
-            return {}
-        return {name: (md5, etag) for name, (_, md5, etag) in record.files.items() if etag}
+            return None
 
     # -- sending -------------------------------------------------------------------------------------------------
 
@@ -303,13 +300,7 @@ class Publish:
 
     def upload_file(self, file: ReleaseFile) -> Uploaded:
         """Send one file of the release, having made sure that it is still what was staged."""
-        path = self._mirror.path(file.name)
-        small = file.size <= _WHOLE_FILE
-        with open(path, "rb", buffering=0 if small else -1) as opened:
-            source: IO[bytes] = io.BytesIO(opened.read(file.size + 1)) if small else opened
-            if stamp_of(os.fstat(opened.fileno())) != file.stamp:  # staged on another machine, or changed since
-                self._check_digest(file, path, source)
-            content = SpooledContent(source, file.name, path, file.size)
+        with self._content(file) as content:
             encoded = self.release.content_headers(file.name)
             if encoded:
                 content.stand_for(*encoded)
@@ -322,6 +313,22 @@ class Publish:
             told = self.storage.remote_file(file.name)
             return Uploaded(file.name, told.fingerprint if told else None)
         return uploaded
+
+    def _content(self, file: ReleaseFile) -> SpooledContent:
+        """Return what is to be sent: in memory if it is small, so that no file stays open while it travels."""
+        path = self._mirror.path(file.name)
+        small = file.size <= _WHOLE_FILE
+        opened = open(path, "rb", buffering=0 if small else -1)  # noqa: SIM115 - closed by whoever sends it
+        try:
+            source: IO[bytes] = io.BytesIO(opened.read(file.size + 1)) if small else opened
+            if stamp_of(os.fstat(opened.fileno())) != file.stamp:  # staged on another machine, or changed since
+                self._check_digest(file, path, source)
+        except BaseException:
+            opened.close()
+            raise
+        if small:
+            opened.close()
+        return SpooledContent(source, file.name, path, file.size)
 
     @staticmethod
     def _check_digest(file: ReleaseFile, path: str, source: IO[bytes]) -> None:

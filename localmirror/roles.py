@@ -15,6 +15,7 @@ from django.core.files.base import File
 from django.core.files.storage import Storage
 from django.utils.encoding import filepath_to_uri
 
+from localmirror.books import read_staged
 from localmirror.compressed import CompressorMirrorMixin
 from localmirror.exceptions import NothingStagedError, StagingInProgressError
 from localmirror.hashing import check_role
@@ -23,7 +24,7 @@ from localmirror.mirror import LocalMirrorMixin
 from localmirror.names import Digests, clean_file_name, clean_name
 from localmirror.release import Release
 from localmirror.staged import StagedFirst
-from localmirror.staging import Staging, read_staged
+from localmirror.staging import Staging
 
 __all__ = ["CompressorMirrorMixin", "StaticMirrorMixin"]
 

@@ -6,9 +6,9 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from localmirror.books import STAGED, staged_before
 from localmirror.index import stamp_of
 from localmirror.mirror import LocalMirrorMixin
-from localmirror.staging import STAGED, staged_before
 
 if TYPE_CHECKING:
     Base = LocalMirrorMixin

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import posixpath
 import threading
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from django.core.files.base import ContentFile, File
 
+from localmirror.books import staged_before, write_staged
 from localmirror.content import CHUNK_SIZE, byte_chunks
 from localmirror.exceptions import LocalMirrorError
 from localmirror.index import stamp_of
@@ -30,16 +30,11 @@ from localmirror.names import (
     is_sibling,
     sibling_of,
 )
-from localmirror.release import Release, ReleaseFile
+from localmirror.release import Hashing, Release, ReleaseFile
 from localmirror.sources import KnownSource, Source, digests_handed_on, source_of, told
 
 if TYPE_CHECKING:
     from localmirror.roles import StaticMirrorMixin
-
-logger = logging.getLogger("localmirror")
-
-STAGED = "staged.json"
-STAGED_MANIFEST = "staged-manifest"
 
 
 class Observer(Protocol):
@@ -54,8 +49,8 @@ class Observer(Protocol):
     def offer(self, file: ReleaseFile) -> None:
         """The bytes of *file* are final."""
 
-    def learnt(self) -> bytes | None:
-        """Return what another machine has handed on about hashing; see `localmirror.memo.handed_on`."""
+    def learnt(self) -> Hashing | None:
+        """Return what another machine has handed on."""
 
 
 class Staging:
@@ -224,20 +219,34 @@ class Staging:
     def post_process(self, paths: Mapping[str, tuple[Any, str]], **options: Any) -> Iterator[tuple[str, Any, Any]]:
         """Let the storage post-process *paths*, but for what still holds of the last time; yield as it does."""
         self.begin_post_processing()
-        if self._memo.is_empty and self.observer is not None and (learnt := self.observer.learnt()):
+        if self.observer is not None and (learnt := self.observer.learnt()):
             self._memo.take_over(learnt)
         there = self._still_there()
         kept = {} if options["dry_run"] else self._memo.kept(self.storage, paths, there)
         for name, output in kept.items():
-            yield name, output, output not in there and bool(self._copied(name, output))
+            yield name, output, False
             yield from ((name, name, UserWarning(text)) for text in self._memo.warnings(name))
-        changed = {name: source for name, source in self.sources(paths).items() if name not in kept}
-        with names_kept(self.storage, kept), digests_handed_on(self.storage):
-            yield from self.storage.post_process(changed, **options)  # type: ignore[attr-defined]
+        with digests_handed_on(self.storage):
+            renamed = self._memo.renamed(self.storage, [name for name in paths if name not in kept])
+            for name, output in renamed.items():
+                yield name, output, self._renamed(name, output, there.get(output))
+            kept.update(renamed)
+            changed = {name: source for name, source in self.sources(paths).items() if name not in kept}
+            with names_kept(self.storage, kept):
+                yield from self.storage.post_process(changed, **options)  # type: ignore[attr-defined]
 
-    def _copied(self, name: str, output: str) -> str:
+    @property
+    def can_learn(self) -> bool:
+        """Whether the staging is the first into its mirror, and could make use of what another machine has learnt."""
+        return self._memo.is_empty and hasattr(self.storage, "save_manifest")
+
+    def _renamed(self, name: str, output: str, there: ReleaseFile | None) -> bool:
+        """Give *name* its hashed name, unless the mirror has it; return whether that was to be done."""
+        if output in self._found or (there is not None and there.md5 == self._files[name].md5):
+            return False
         with self.open(name, "rb") as file:
-            return self.save(output, file)
+            self.save(output, file)
+        return True
 
     def _still_there(self) -> dict[str, ReleaseFile]:
         before, now = self._before.files if self._before else {}, self._snapshot or {}
@@ -344,13 +353,8 @@ class Staging:
             if name in ours:
                 self.mirror.delete(name)
         self._memo.write(release.files)
-        if self._before == release:
-            return
-        if release.manifest is not None:
-            self.mirror.write_state(STAGED_MANIFEST, release.manifest)
-        else:
-            self.mirror.delete_state(STAGED_MANIFEST)
-        self.mirror.write_state(STAGED, release.to_staged())
+        if self._before != release:
+            write_staged(self.mirror, release)
 
     def put_manifest_in_place(self, release: Release) -> None:
         """Make the mirror serve the staged manifest, for an artefact that is published later."""
@@ -371,19 +375,3 @@ def _siblings(names: Iterable[str], tree: dict[str, os.stat_result]) -> Iterator
             sibling = tree.get(f"{name}{extension}")
             if sibling and name in tree and sibling.st_mtime_ns >= tree[name].st_mtime_ns:
                 yield f"{name}{extension}"
-
-
-def read_staged(mirror: MirrorDirectory) -> Release | None:
-    """Return the release that was staged last in *mirror*, or None. Raises LocalMirrorError if it is no whole one."""
-    data = mirror.read_state(STAGED)
-    return Release.from_staged(data, mirror.read_state(STAGED_MANIFEST)) if data is not None else None
-
-
-def staged_before(mirror: MirrorDirectory) -> Release | None:
-    """Return the files that were staged last in *mirror*, or None; also if that cannot be read, with a warning."""
-    data = mirror.read_state(STAGED)
-    try:
-        return Release.without_manifest(data) if data is not None else None
-    except LocalMirrorError as error:
-        logger.warning("Ignoring what was staged before in the mirror %s: %s", mirror.root, error)
-        return None

@@ -18,6 +18,8 @@ else:
     _Base = S3Errors
 
 _making = threading.Lock()
+# What describes the services, by where it is read from: sessions that share it parse it once between them.
+_loaders: dict[Any, Any] = {}
 
 
 class S3Connection(_Base):
@@ -29,6 +31,9 @@ class S3Connection(_Base):
         session = self.__dict__.get("_localmirror_session")
         if session is None:
             session = self.__dict__["_localmirror_session"] = self._create_session()
+            core = session._session
+            loader = _loaders.setdefault(core.get_config_variable("data_path"), core.get_component("data_loader"))
+            core.register_component("data_loader", loader)
         return session
 
     @property

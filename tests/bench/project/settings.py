@@ -30,7 +30,9 @@ _s3 = {
     "signature_version": "s3v4",
     "querystring_auth": False,
 }
-_mirror = {"mirror_location": STATIC_ROOT, "mirror_workers": int(os.environ.get("BENCH_WORKERS", "64"))}
+_mirror: dict[str, Any] = {"mirror_location": STATIC_ROOT}
+if "BENCH_WORKERS" in os.environ:
+    _mirror["mirror_workers"] = int(os.environ["BENCH_WORKERS"])
 _ours = "localmirror.backends.s3.MirroredS3ManifestStaticStorage"
 _ours_mse = "storage.MirroredEnhancedStorage"
 

@@ -31,9 +31,10 @@ class S3Connection(_Base):
         session = self.__dict__.get("_localmirror_session")
         if session is None:
             session = self.__dict__["_localmirror_session"] = self._create_session()
-            core = session._session
-            loader = _loaders.setdefault(core.get_config_variable("data_path"), core.get_component("data_loader"))
-            core.register_component("data_loader", loader)
+            if type(self)._create_session is S3Storage._create_session:
+                core = session._session
+                loader = _loaders.setdefault(core.get_config_variable("data_path"), core.get_component("data_loader"))
+                core.register_component("data_loader", loader)
         return session
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import unquote
 
 import pytest
@@ -23,7 +23,27 @@ from .rigs import Rig
 
 
 class Enhanced(EnhancedManifestFilesMixin, MirroredS3StaticStorage):
+    """Hashing that could use threads, and is kept from it where they would only hinder each other."""
+
+
+class EnhancedInThreads(Enhanced):
     """Hashing from a pool of threads."""
+
+    post_process_workers = 4
+
+
+class Noting(EnhancedManifestFilesMixin, MirroredS3StaticStorage):
+    """Hashing that notes in how many threads it is done."""
+
+    used: ClassVar[list[int | None]] = []
+
+    def post_process(self, *args: Any, **options: Any) -> Any:
+        self.used.append(getattr(self, "post_process_workers", None))
+        yield from super().post_process(*args, **options)
+
+
+class NotingInThreads(Noting):
+    post_process_workers = 4
 
 
 class EnhancedByHand(EnhancedManifestFilesMixin, StaticMirrorMixin, LocalMirrorMixin, S3StaticStorage): ...
@@ -61,7 +81,10 @@ def assert_links_lead_somewhere(rig: Rig, paths: dict[str, str]) -> None:
 
 @pytest.mark.parametrize(
     ("rig", "backend"),
-    [*(("s3-moto", backend) for backend in (Enhanced, EnhancedByHand, Modules)), ("s3-rclone", Enhanced)],
+    [
+        *(("s3-moto", backend) for backend in (Enhanced, EnhancedInThreads, EnhancedByHand, Modules)),
+        ("s3-rclone", Enhanced),
+    ],
     indirect=["rig"],
 )
 def test_a_release_is_deployed_whole(rig: Rig, tmp_path: Path, backend: type) -> None:
@@ -87,6 +110,17 @@ def test_a_release_is_deployed_whole(rig: Rig, tmp_path: Path, backend: type) ->
     moved = {after[name] for name in after if after[name] != paths[name]}
     assert set(changed.uploads) == {*moved, "js/lib/util.js", MANIFEST}
     assert ("js/app.js" in {name for name in after if after[name] != paths[name]}) == (backend is Modules)
+
+
+@pytest.mark.parametrize("rig", ["s3-moto"], indirect=True)
+@pytest.mark.parametrize(("backend", "workers"), [(Noting, 1), (NotingInThreads, 4)])
+def test_it_hashes_in_one_thread_unless_it_is_told_otherwise(
+    rig: Rig, tmp_path: Path, backend: type, workers: int
+) -> None:
+    Noting.used.clear()
+    succeeded(deploy(rig, project_of(rig, tmp_path, backend)))
+
+    assert Noting.used == [workers]
 
 
 @pytest.mark.parametrize("rig", ["s3-moto"], indirect=True)

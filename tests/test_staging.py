@@ -5,10 +5,12 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from django.core.management import CommandError
 
 from localmirror.backends.s3 import MirroredS3ManifestStaticStorage
 from localmirror.exceptions import NothingStagedError, StagingInProgressError
+from localmirror.publish import Publish
 
 from .corpus import FILES, REPOSITORY, Project
 from .deploying import deploy, manifest, mirrored, public, publish, succeeded
@@ -310,6 +313,35 @@ def test_a_file_that_changed_since_it_was_staged_fails_loudly(rig: Rig, tmp_path
     assert f"{rig.mirror}/robots.txt has changed since it was staged" in failed.output
     assert "robots.txt" not in public(rig)
     assert manifest(public(rig)) == {}
+
+
+def test_what_is_staged_is_not_read_twice_but_where_it_may_have_changed(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[str] = []
+    check = Publish._check_digest
+    monkeypatch.setattr(
+        Publish, "_check_digest", lambda self, file, *rest: [checked.append(file.name), check(file, *rest)]
+    )
+    project = Project.make(tmp_path, rig)
+    stage(rig, project)
+    elsewhere = rig.mirror / "robots.txt"
+    shutil.copy2(elsewhere, tmp_path / "copy")
+    os.replace(tmp_path / "copy", elsewhere)  # as an image does that is built on another machine
+
+    succeeded(publish(rig, project))
+
+    assert checked == ["robots.txt"]
+
+
+def test_what_is_staged_is_dated_before_anything_that_may_happen_to_it(rig: Rig) -> None:
+    """File systems' clocks tick every few milliseconds: a file that is written twice within one would look the same."""
+    storage = rig.storage("static")
+    before = time.time_ns()
+    with storage.staging():
+        storage.save("a.txt", ContentFile(b"a"))
+
+    assert (rig.mirror / "a.txt").stat().st_mtime_ns < before
 
 
 # What is collected

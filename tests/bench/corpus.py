@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+#: Bytes of free disk below which what was measured is deleted at once.
+ROOM = 8 << 30
 CACHE = Path(__file__).resolve().parents[2] / ".cache" / "bench"
 
 SMALL = (
@@ -148,14 +150,27 @@ def remove(directory: Path) -> None:
     """Empty a directory of the benchmark's, refusing any that lies outside its cache."""
     if CACHE not in directory.parents:
         raise ValueError(f"{directory} is not below {CACHE}")
-    shutil.rmtree(directory, ignore_errors=True)
+    if directory.exists():
+        directory.rename(Path(tempfile.mkdtemp(prefix="work-", dir=CACHE)) / directory.name)
     directory.mkdir(parents=True)
 
 
 @contextlib.contextmanager
 def scratch() -> Iterator[Path]:
-    """Give a directory on the disk that the corpora are on, to one benchmark of the machine at a time."""
+    """Give a directory on the disk that the corpora are on, to one benchmark of the machine at a time.
+
+    It is left to `sweep`. ext4 passes over inodes that were freed in the last minutes, one by one: after thousands of
+    files have been deleted it takes ten times as long to create one, which whatever is measured next would pay for.
+    """
     CACHE.mkdir(parents=True, exist_ok=True)
-    with open(CACHE / "lock", "w") as lock, tempfile.TemporaryDirectory(prefix="work-", dir=CACHE) as directory:
+    with open(CACHE / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield Path(directory)
+        if shutil.disk_usage(CACHE).free < ROOM:
+            sweep()
+        yield Path(tempfile.mkdtemp(prefix="work-", dir=CACHE))
+
+
+def sweep() -> None:
+    """Delete what earlier uses of `scratch` have left."""
+    for directory in CACHE.glob("work-*"):
+        shutil.rmtree(directory, ignore_errors=True)

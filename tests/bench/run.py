@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from tests.bench import machine, report  # noqa: E402
-from tests.bench.corpus import CORPORA, Corpus, Reference, corpus, reference, scratch  # noqa: E402
+from tests.bench.corpus import CORPORA, Corpus, Reference, corpus, reference, scratch, sweep  # noqa: E402
 from tests.bench.scenarios import Deployment, Run  # noqa: E402
 from tests.bench.variants import BASELINE, BY_NAME, MANAGE, SCENARIOS, VARIANTS, awscli  # noqa: E402
 
@@ -112,6 +112,7 @@ def main() -> int:
             runs.append(run)
             print(line(run), flush=True)
         is_whole = True
+    sweep()
     if not runs:
         return 1
     rows = report.medians(runs)

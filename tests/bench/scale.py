@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from tests.bench import machine  # noqa: E402
-from tests.bench.corpus import CACHE, Corpus, remove, scratch  # noqa: E402
+from tests.bench.corpus import CACHE, Corpus, remove, scratch, sweep  # noqa: E402
 from tests.bench.endless import DIRECTORIES, kind  # noqa: E402
 from tests.bench.scenarios import deploy  # noqa: E402
 from tests.bench.servers import BUCKET, Controlled  # noqa: E402
@@ -225,6 +225,7 @@ def main() -> int:
                 f"  {cost.peak_bytes / 1e6:4.0f} MB  {cost.kinds}{more}{_fault(cost)}",
                 flush=True,
             )
+    sweep()
     directory = options.output or (
         ROOT / "tests" / "bench" / "output" if options.quick else ROOT / "docs" / "benchmark"
     )

@@ -2,6 +2,7 @@
 
 BENCH_STORAGE names an entry of ``STATIC_STORAGES``; BENCH_SOURCE is the corpus, BENCH_STATIC_ROOT the local
 directory, BENCH_ENDPOINT and BENCH_BUCKET the S3 server, BENCH_CACHE_DIR a directory for Collectfasta's cache.
+BENCH_WORKERS, if it is set, is how many files localmirror sends at a time.
 """
 
 from __future__ import annotations

@@ -14,13 +14,14 @@ from django.core.management.base import CommandError
 
 from localmirror.exceptions import LocalMirrorError
 from localmirror.management.output import human_size
+from localmirror.management.process import OwnProcess
 from localmirror.output import StagedOutput
 from localmirror.publish import Result
 from localmirror.remote import RemoteSeam
 from localmirror.roles import CompressorMirrorMixin
 
 
-class Command(compress.Command):
+class Command(OwnProcess, compress.Command):
     """Compress what the templates name, publish what the remote lacks of it, and write the offline manifest last.
 
     With a storage that has no mirror it is django-compressor's own, made to fail where that loses a block.

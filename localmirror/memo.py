@@ -6,6 +6,7 @@ it, which holds as long as nothing that decides it has changed: see `what_decide
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import os
@@ -23,11 +24,11 @@ from typing import Any
 import django
 from django.conf import settings
 from django.contrib.staticfiles.storage import HashedFilesMixin
-from django.contrib.staticfiles.utils import matches_patterns
 from django.core.files.storage import FileSystemStorage, Storage
 
 from localmirror.local import MirrorDirectory
 from localmirror.names import HASH_PART, is_named_by
+from localmirror.references import ENHANCED, has_no_references, is_enhanced, is_looked_into, texts_scanned_once
 from localmirror.release import Hashing, ReleaseFile
 from localmirror.sources import HASH_LENGTH, Source, told
 
@@ -42,8 +43,7 @@ _TICK_NS = 2_000_000_000
 
 # Where the classes come from whose hashing is known to depend on names, contents and plain attributes alone.
 _KNOWN_PACKAGES = ("django", "django_manifeststaticfiles_enhanced", "localmirror", "storages")
-_ENHANCED = "django_manifeststaticfiles_enhanced.storage"
-_KNOWN_HASHING = ("django.contrib.staticfiles.storage", _ENHANCED, "localmirror.cached")
+_KNOWN_HASHING = ("django.contrib.staticfiles.storage", ENHANCED, "localmirror.cached")
 # A digest in the name of a hashed file that a hashed file refers to, however the rest of the name is spelt there.
 _NAMED = re.compile(rb"\.([0-9a-f]{8,64})(?![0-9a-f])")
 # A reference to CSS or JavaScript that is not spelt as the name itself: quoted for URLs, or with a query behind it.
@@ -113,27 +113,28 @@ class Memo:
             return {}
         same = {name: known for name in names if (known := self._unchanged(name, present))}
         if changed := set(names) - same.keys():
-            in_order = any(cls.__module__ == _ENHANCED for cls in type(storage).__mro__)
-            same = self._unreached(same, changed, in_order=in_order)
+            same = self._unreached(same, changed, in_order=is_enhanced(storage))
         return {name: str(known.output) for name, known in same.items()}
 
-    def renamed(self, storage: Any, names: Iterable[str]) -> dict[str, str]:
-        """Return the hashed names of those of *names* that hashing only renames, which their digests alone decide.
+    def renamed(self, storage: Any, paths: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+        """Yield those names of *paths* that hashing only renames, each with its hashed name.
 
-        To be called after `kept`, while digests are handed on. It is so for what hashing does not look into, and for
-        what another machine has handed on. The rest is hashed in the order that it would have anyway: what is only
-        renamed refers to nothing.
+        *paths* says where each name was collected from. To be called after `kept`, while digests are handed on, which
+        alone decide these names. It is so for what hashing does not look into or finds no references in, and for what
+        another machine has handed on. The rest is hashed in the order that it would have anyway: what is only renamed
+        refers to nothing.
         """
         if self._decides is None:
-            return {}
-        patterns = {"*.css", "*.js", *storage._patterns}
+            return
         elsewhere = self._elsewhere if self._decides == self._decided_by else {}
-        found = {}
-        for name in names:
+        for name, path in paths.items():
             md5 = self._sources.get(name, (None, None))[1]
-            if md5 is not None and (elsewhere.get(name) == md5 or not matches_patterns(name, patterns)):
-                found[name] = storage.hashed_name(name, told(SimpleNamespace(), Source(name, md5)))
-        return found
+            if md5 is not None and (
+                not is_looked_into(storage, name)
+                or elsewhere.get(name) == md5
+                or has_no_references(storage, name, path, functools.partial(self._bytes, name))
+            ):
+                yield name, storage.hashed_name(name, told(SimpleNamespace(), Source(name, md5)))
 
     def _unchanged(self, name: str, present: Mapping[str, ReleaseFile]) -> Known | None:
         """Return what is known of *name* if its source and its hashed copy are what they were."""
@@ -275,14 +276,19 @@ def _stamp(found: os.stat_result) -> str | None:
 def names_kept(storage: Any, kept: Mapping[str, str]) -> Iterator[None]:
     """Let *storage* find the hashed names that are *kept* when other files refer to them, and put them in its manifest.
 
-    It asks for the hash of a file by name alone where that is not among those it is processing. The manifest is sorted:
-    Django 5.2 writes it in the order in which names were processed, which depends on what is kept.
+    It asks for the hash of a file by name alone where that is not among those it is processing, for each reference and
+    in each of Django's passes. The manifest is sorted: Django 5.2 writes it in the order in which names were processed,
+    which depends on what is kept.
     """
     hashed_name, save_manifest = getattr(storage, "hashed_name", None), getattr(storage, "save_manifest", None)
 
+    @functools.cache
+    def by_name(name: str) -> Any:
+        return kept.get(storage.clean_name(name)) or hashed_name(name)  # type: ignore[misc]
+
     def find_hashed_name(name: str, content: Any = None, filename: str | None = None) -> Any:
-        found = kept.get(storage.clean_name(name)) if content is None and filename is None else None
-        return found or hashed_name(name, content, filename)  # type: ignore[misc]
+        by_name_alone = content is None and filename is None
+        return by_name(name) if by_name_alone else hashed_name(name, content, filename)  # type: ignore[misc]
 
     def save_whole_manifest() -> None:
         for name, output in kept.items():
@@ -290,7 +296,7 @@ def names_kept(storage: Any, kept: Mapping[str, str]) -> Iterator[None]:
         storage.hashed_files = dict(sorted(storage.hashed_files.items()))
         save_manifest()  # type: ignore[misc]
 
-    ours: dict[str, Any] = {"hashed_name": find_hashed_name} if kept else {}
+    ours: dict[str, Any] = {"hashed_name": find_hashed_name, **texts_scanned_once(storage)} if kept else {}
     if save_manifest is not None:
         ours["save_manifest"] = save_whole_manifest
     vars(storage).update(ours)

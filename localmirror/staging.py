@@ -227,10 +227,10 @@ class Staging:
             yield name, output, False
             yield from ((name, name, UserWarning(text)) for text in self._memo.warnings(name))
         with digests_handed_on(self.storage):
-            renamed = self._memo.renamed(self.storage, [name for name in paths if name not in kept])
-            for name, output in renamed.items():
+            left = {name: path for name, (_, path) in paths.items() if name not in kept}
+            for name, output in self._memo.renamed(self.storage, left):
                 yield name, output, self._renamed(name, output, there.get(output))
-            kept.update(renamed)
+                kept[name] = output
             changed = {name: source for name, source in self.sources(paths).items() if name not in kept}
             with names_kept(self.storage, kept):
                 yield from self.storage.post_process(changed, **options)  # type: ignore[attr-defined]

@@ -19,9 +19,10 @@ from .rigs import Rig
 
 moto = pytest.mark.parametrize("rig", ["s3-moto"], indirect=True)
 
-#: What hashing opens in search of references, and those of them that it rewrites.
-LOOKED_INTO = {name for name in FILES if name.endswith((".css", ".js"))}
+#: What hashing rewrites, and what has only references that it leaves as they are. The rest is seen without hashing.
 REWRITTEN = {"css/base.css", "css/site.css", "css/theme/dark.css", "js/app.js"}
+EMBEDDING = {"css/icons.css": b"i { background: url(data:image/gif;base64,R0lGODlhAQABAAAAACw=) }\n"}
+REFERRING = REWRITTEN | EMBEDDING.keys()
 
 
 @pytest.fixture
@@ -39,10 +40,17 @@ def given(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
+def embedding(directory: Path, rig: Rig) -> Project:
+    project = Project.make(directory, rig)
+    for name, content in EMBEDDING.items():
+        project.corpus.write(name, content)
+    return project
+
+
 @pytest.fixture
 def project(rig: Rig, tmp_path: Path) -> Project:
     """A project whose release is live, and whose next builder knows nothing."""
-    project = Project.make(tmp_path, rig)
+    project = embedding(tmp_path, rig)
     succeeded(deploy(rig, project))
     elsewhere(project, tmp_path / "fresh")
     return project
@@ -70,11 +78,11 @@ def test_a_new_builder_hashes_what_is_rewritten_alone(
 
 @moto
 def test_a_new_builder_hashes_what_has_changed(rig: Rig, project: Project, tmp_path: Path, given: list[str]) -> None:
-    project.corpus.change("js/lib/util.js")
+    project.corpus.change("css/icons.css")
     project.corpus.change("img/logo.png")
     deployment = succeeded(deploy(rig, project))
 
-    assert set(given) == {*REWRITTEN, "js/lib/util.js"}
+    assert set(given) == REFERRING
     assert len(deployment.uploads) == 2 + 2 + 3 + 1, "two files with their copies, three style sheets, the manifest"
     paths = assert_whole(rig)
     assert {paths[name] for name in paths} <= mirrored(rig, tmp_path / "fresh").keys()
@@ -97,7 +105,7 @@ def test_what_hashing_goes_by_must_be_the_same(
     succeeded(deploy(rig, project))
 
     of_the_mirror = "mirror" in request.node.callspec.id
-    assert set(given) == (REWRITTEN if of_the_mirror else LOOKED_INTO)
+    assert set(given) == (REWRITTEN if of_the_mirror else REFERRING)
 
 
 @moto
@@ -107,7 +115,7 @@ def test_it_is_not_asked_for_where_it_is_not_wanted(
 ) -> None:
     deployment = succeeded(deploy(rig, project, *arguments))
 
-    assert set(given) >= LOOKED_INTO
+    assert set(given) >= REFERRING
     assert not deployment.seen.names("download")
 
 
@@ -122,7 +130,7 @@ def test_what_cannot_be_read_is_not_used(
 
     succeeded(deploy(rig, project))
 
-    assert set(given) == LOOKED_INTO
+    assert set(given) == REFERRING
     assert_whole(rig)
 
 
@@ -135,7 +143,7 @@ def test_a_builder_that_may_not_read_it_says_so_and_goes_on(
     with caplog.at_level(logging.WARNING):
         succeeded(deploy(rig, project))
 
-    assert set(given) == LOOKED_INTO
+    assert set(given) == REFERRING
     [name] = records(rig)
     assert [record.message for record in caplog.records if name in record.message]
 
@@ -150,12 +158,12 @@ def test_a_record_without_it_is_of_use_as_ever(rig: Rig, project: Project, given
 
     succeeded(deploy(rig, project))
 
-    assert set(given) == LOOKED_INTO
+    assert set(given) == REFERRING
 
 
 @moto
 def test_an_image_hands_on_what_it_has_staged(rig: Rig, tmp_path: Path, given: list[str]) -> None:
-    project = Project.make(tmp_path, rig)
+    project = embedding(tmp_path, rig)
     succeeded(deploy(rig, project, "--stage", report=False))
     succeeded(publish(rig, project))
     given.clear()
@@ -171,5 +179,5 @@ def test_it_tells_names_and_digests_alone(rig: Rig, project: Project) -> None:
     decided_by, renamed = json.loads(rig.raw_get(*records(rig)))["hashing"]
 
     assert len(decided_by) == 32
-    assert renamed.keys() == FILES.keys() - REWRITTEN
+    assert renamed.keys() == (FILES.keys() | EMBEDDING.keys()) - REWRITTEN
     assert all(len(md5) == 32 for md5 in renamed.values())

@@ -12,159 +12,43 @@ import os
 import posixpath
 import random
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
-from unittest import mock
 from urllib.parse import quote
 
 import pytest
 from django.contrib.staticfiles.finders import FileSystemFinder
-from django.contrib.staticfiles.storage import HashedFilesMixin, ManifestFilesMixin
+from django.contrib.staticfiles.storage import HashedFilesMixin
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage
 from django.core.management import CommandError
-from django_manifeststaticfiles_enhanced.storage import EnhancedHashedFilesMixin, EnhancedManifestFilesMixin
+from django_manifeststaticfiles_enhanced.storage import EnhancedHashedFilesMixin
 
 from localmirror import memo, offline
 from localmirror.backends.s3 import MirroredS3StaticStorage
-from localmirror.hashing import CachedFilesMixin, PrecompressedFilesMixin
 from localmirror.local import MirrorDirectory
 from localmirror.release import Hashing
-from localmirror.staging import Staging
 
-from .corpus import Project
-
-
-class Manifest(ManifestFilesMixin, MirroredS3StaticStorage):
-    """Django's own hashing."""
-
-
-class Modules(Manifest):
-    support_js_module_import_aggregation = True
-
-
-class Enhanced(EnhancedManifestFilesMixin, MirroredS3StaticStorage):
-    """Hashing in the order of references, with one hash for all that refer to each other in circles."""
-
-
-class EnhancedModules(Enhanced):
-    support_js_module_import_aggregation = True
-
-
-class EnhancedLexer(EnhancedModules):
-    use_lexer = True
-
-
-class Cached(CachedFilesMixin, MirroredS3StaticStorage):
-    """Django's hashing with the names in the cache."""
-
-
-class Precompressed(PrecompressedFilesMixin, ManifestFilesMixin, MirroredS3StaticStorage):
-    """Compressed siblings of hashed files."""
-
-
-ENHANCED = [Enhanced, EnhancedModules, EnhancedLexer]
-REMEMBERING = [Manifest, Modules, *ENHANCED, Cached]
-STACKS = [*REMEMBERING, Precompressed]
+from .sites import (
+    ENHANCED,
+    REMEMBERING,
+    STACKS,
+    Cached,
+    Enhanced,
+    EnhancedLexer,
+    EnhancedModules,
+    Manifest,
+    Modules,
+    Precompressed,
+    Site,
+)
 
 TICK_NS = memo._TICK_NS
 
 # Django 5.2 passes on what hashing raised.
 FAILURES = (CommandError, ValueError, RuntimeError)
-
-
-class Staged(NamedTuple):
-    """A staged release: its files with all that is published of them, their digests on disk, and the manifest."""
-
-    files: dict[str, list[Any]]
-    on_disk: dict[str, str]
-    manifest: bytes | None
-
-
-class Site:
-    """Sources, and a mirror that is staged into again and again."""
-
-    def __init__(self, directory: Path, backend: type, files: Mapping[str, bytes], **settings: Any) -> None:
-        self.directory = directory
-        self.mirror = directory / "mirror"
-        # A domain of its own spares the SDK the search for an address: nothing of all this asks the remote.
-        options = {"bucket_name": "a-bucket", "custom_domain": "static.example.com"}
-        entry = {"BACKEND": f"{backend.__module__}.{backend.__qualname__}", "OPTIONS": options}
-        words = {"STORAGES": {"staticfiles": entry}, "STATIC_ROOT": str(self.mirror), **settings}
-        self.project = Project(directory / "project", words)
-        self.sources = self.project.directory / "static"
-        for name, content in files.items():
-            self.write(name, content)
-
-    def write(self, name: str, content: bytes, directory: Path | None = None) -> Path:
-        path = (directory or self.sources) / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        before = path.stat() if path.exists() else None
-        path.write_bytes(content)
-        for _ in range(1_000_000):
-            # The clock of a file system ticks every few milliseconds; localmirror waits for it, tests do not.
-            if before is None or path.stat().st_ctime_ns != before.st_ctime_ns:
-                break
-            os.utime(path)
-        return path
-
-    def stage(self, *arguments: str, mirror: Path | None = None, **options: Any) -> str:
-        where = mirror or self.mirror
-        self.project.settings["STORAGES"]["staticfiles"]["OPTIONS"]["mirror_location"] = str(where)
-        return self.project.call("collectstatic", "--stage", *arguments, interactive=False, **options)
-
-    def staged(self, mirror: Path | None = None) -> Staged:
-        where = mirror or self.mirror
-        told = json.loads((where / ".localmirror/staged.json").read_bytes())["files"]
-        manifest = where / ".localmirror/staged-manifest"
-        return Staged(
-            # All but the stamp, which tells the very file.
-            {name: row[:-1] for name, row in told.items()},
-            {name: hashlib.md5((where / name).read_bytes()).hexdigest() for name in told},
-            manifest.read_bytes() if manifest.exists() else None,
-        )
-
-    def fresh(self, **options: Any) -> Staged:
-        """Return the release that is staged into an empty mirror by hashing alone. Raises what collectstatic does."""
-        with mock.patch.object(memo.Memo, "renamed", return_value={}):
-            return self.once(**options)
-
-    def once(self, **options: Any) -> Staged:
-        """Return the release that is staged into an empty mirror. Raises what collectstatic does."""
-        where = self.directory / "fresh"
-        try:
-            self.stage(mirror=where, **options)
-            return self.staged(where)
-        finally:
-            shutil.rmtree(where)
-
-    def elsewhere(self, learnt: Hashing | None) -> Staged:
-        """Return the release that another machine stages, which has *learnt* something. Raises what it does."""
-        begin = Staging.__init__
-
-        def begin_knowing(staging: Staging, storage: Any) -> None:
-            begin(staging, storage)
-            staging.observer = SimpleNamespace(
-                narrow=lambda originals: None, wants=lambda name: False, learnt=lambda: learnt
-            )
-
-        with mock.patch.object(Staging, "__init__", begin_knowing):
-            return self.once()
-
-    def check(self, *arguments: str, **options: Any) -> str:
-        """Stage, assert that the release is the same as in an empty mirror, and return what the command said."""
-        output = self.stage(*arguments, **options)
-        assert self.staged() == self.fresh(**options)
-        return output
-
-    def hashed(self, name: str) -> Path:
-        """Return the path of the hashed copy that the last release has of *name*."""
-        return self.mirror / json.loads(self.state("staged-manifest").read_bytes())["paths"][name]
-
-    def state(self, name: str) -> Path:
-        return self.mirror / ".localmirror" / name
 
 
 @pytest.fixture(autouse=True)
@@ -536,8 +420,19 @@ def test_any_edits_lead_to_the_release_of_an_empty_mirror(tmp_path: Path, backen
 
 # What is remembered, and of what
 
-#: What hashing opens in search of references; the rest is only renamed.
-LOOKED_INTO = {name for name in FILES if name.endswith((".css", ".js"))}
+#: What refers to other files; hashing only renames the rest.
+REFERRING = {
+    *("css/site.css", "css/base.css", "css/deep/dark.css", "css/deep/last.css"),
+    *("app.deadbeef.js", "js/util.js"),
+}
+
+
+def left_to_hashing(backend: type) -> set[str]:
+    """Return the files that a class must hash: those with references, or all that its lexers would search."""
+    if getattr(backend, "use_lexer", False):
+        return {name for name in FILES if name.endswith((".css", ".js"))}
+    modules = getattr(backend, "support_js_module_import_aggregation", False)
+    return {name for name in REFERRING if modules or name.endswith(".css")}
 
 
 class Seen(NamedTuple):
@@ -575,7 +470,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
 def test_what_has_not_changed_is_neither_read_nor_hashed(tmp_path: Path, seen: Seen, backend: type) -> None:
     site = Site(tmp_path, backend, FILES)
     site.stage()
-    assert (set(seen.opened), set(seen.given)) == (set(FILES), LOOKED_INTO)
+    assert (set(seen.opened), set(seen.given)) == (set(FILES), left_to_hashing(backend))
     seen.forget()
 
     output = site.stage()
@@ -609,7 +504,7 @@ def test_a_change_is_read_and_hashed_with_all_that_refers_to_it(
 
     if not getattr(backend, "support_js_module_import_aggregation", False):
         reached = [other for other in reached if not other.endswith(".js")]
-    assert set(seen.given) == {name, *reached} & LOOKED_INTO
+    assert set(seen.given) == {name, *reached} & left_to_hashing(backend)
     assert set(seen.opened) == {name, *reached}
 
 
@@ -634,7 +529,7 @@ def test_clear_reads_and_hashes_everything(tmp_path: Path, seen: Seen) -> None:
 
     site.stage("--clear")
 
-    assert (set(seen.opened), set(seen.given)) == (set(FILES), LOOKED_INTO)
+    assert (set(seen.opened), set(seen.given)) == (set(FILES), left_to_hashing(Manifest))
     assert site.staged() == site.fresh()
 
 
@@ -709,7 +604,9 @@ def test_everything_is_hashed_by_a_class_with_other_attributes(
 
     site.stage()
 
-    assert set(seen.given) == LOOKED_INTO
+    # Those patterns do not find what `url()` refers to.
+    imports = {"css/site.css", "css/base.css"}
+    assert set(seen.given) == (imports if attribute == "patterns" else left_to_hashing(backend))
     assert site.staged() == site.fresh()
 
 
@@ -722,7 +619,7 @@ def test_everything_is_hashed_for_another_static_url(tmp_path: Path, seen: Seen,
 
     site.stage()
 
-    assert set(seen.given) == LOOKED_INTO
+    assert set(seen.given) == left_to_hashing(backend)
 
 
 #: What methods can go by and no attribute tells.
@@ -917,7 +814,7 @@ def test_a_memo_that_cannot_be_read_is_none(
 
     site.stage()
 
-    assert set(seen.given) == LOOKED_INTO
+    assert set(seen.given) == left_to_hashing(backend)
     assert site.staged() == site.fresh()
     seen.forget()
     site.stage()

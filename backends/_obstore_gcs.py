@@ -33,6 +33,8 @@ _WORDS = {
     "content_type": "Content-Type",
     "storage_class": "Storage-Class",
 }
+# Headers of google-auth 2.62 that change nothing: which kind of credentials it has, and that any location may be used.
+_WITHOUT_EFFECT = {"x-goog-api-client": None, "x-allowed-locations": "0x0"}
 _PIECE = 8 << 20
 _CONNECT_SECONDS, _ANSWER_SECONDS, _ATTEMPTS = 10, 60, 6
 
@@ -73,8 +75,11 @@ class GoogleCloudEngine(ObstoreUploads):
         headers: dict[str, str] = {}
         credentials.before_request(Request(), "PUT", self._url, headers)
         scheme, _, token = headers.pop("authorization").partition(" ")
+        for name, value in _WITHOUT_EFFECT.items():
+            if value in (None, headers.get(name)):
+                headers.pop(name, None)
         if headers or scheme != "Bearer":
-            raise Unfit("the SDK sends more than a token")
+            raise Unfit(f"the SDK sends {', '.join(sorted(headers)) or scheme} too")
         return {"token": token}
 
     def key(self, name: str) -> str:
@@ -86,6 +91,8 @@ class GoogleCloudEngine(ObstoreUploads):
         with self.storage.announced(self.storage.headers_for(file, immutable=immutable)):
             given = self.storage.stored_as(self.key(name), file)
         metadata = given.pop("metadata", None) or {}
+        if any(key != key.lower() for key in metadata):
+            raise Unfit("obstore would send keys of metadata in lower case")
         return {"Content-Type": "application/octet-stream", **in_words(_WORDS, given, metadata)}
 
     def encoded(self, name: str, file: File[bytes], attributes: dict[str, str]) -> bytes | None:

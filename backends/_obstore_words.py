@@ -11,6 +11,8 @@ from localmirror.backends._engines import Unfit
 
 # A value that arrives as it stands: spaces at the ends are trimmed, and signatures are taken over single ones.
 _VALUE = re.compile(r"(?!.*  )[!-~](?:[ -~]*[!-~])?")
+# What a header's name can hold, and with it a key of metadata: RFC 9110, 5.6.2. Any other one obstore does not survive.
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # Names of headers, however they are spelt, that obstore does not take for metadata.
 _HEADERS = frozenset(
     ["cachecontrol", "contentdisposition", "contentencoding", "contentlanguage", "contenttype", "storageclass"]
@@ -97,6 +99,8 @@ def in_one_spelling(headers: dict[str, Any], metadata: dict[str, Any]) -> dict[s
     """Return *headers* and *metadata* as obstore takes them. Raises Unfit if one would not arrive as it stands."""
     if any(re.sub(r"[-_ ]", "", key).lower() in _HEADERS for key in metadata):
         raise Unfit("obstore would take metadata for headers")
+    if not all(_TOKEN.fullmatch(key) for key in metadata):
+        raise Unfit("obstore has no word for some key of metadata")
     attributes = {**metadata, **headers}
     if not all(isinstance(value, str) and _VALUE.fullmatch(value) for value in attributes.values()):
         raise Unfit("obstore would send some header in another spelling")

@@ -210,6 +210,13 @@ def test_names_that_obstore_refuses_go_the_storages_way(s3: Any) -> None:
     assert "obstore would change or refuse names" in engine.remarks[0]
 
 
+def test_metadata_that_fits_into_no_header_is_left_to_the_sdk(s3: Any) -> None:
+    engine = engine_for(s3.storage("static", object_parameters={"Metadata": {"made by": "a test"}}))
+    with contextlib.suppress(boto.ClientError):  # some servers refuse such a header; obstore itself panics
+        engine.upload("a.css", content("a.css", b"a{}"), immutable=False)
+    assert "obstore has no word for some key of metadata" in engine.remarks[0]
+
+
 # -- listing and deleting ---------------------------------------------------------------------------------------------
 
 

@@ -16,13 +16,18 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import google.auth.credentials
+import google.oauth2.credentials
 import pytest
 import requests
 from azure.core import exceptions as azure
 from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from google.api_core import exceptions as api
+from google.auth import impersonated_credentials
 from google.auth.exceptions import RefreshError
 from google.cloud.storage import Client
+from google.oauth2 import service_account
 from storages.backends.azure_storage import AzureStorage
 
 from localmirror.backends import _obstore_setup
@@ -403,15 +408,67 @@ def test_google_is_sent_what_the_sdk_sends(google_server: Google, tmp_path: Path
     assert not engine.remarks
 
 
+# With one of its own, google-auth asks nobody where these credentials may be used.
+UNIVERSE = "universe.invalid"
+
+
+def google_account() -> Any:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    plain = serialization.NoEncryption()
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain).decode()
+    about = {"client_email": "site@test.invalid", "token_uri": "http://127.0.0.1:1/", "private_key": pem}
+    return service_account.Credentials.from_service_account_info({**about, "universe_domain": UNIVERSE})
+
+
+@pytest.mark.parametrize("kind", ["service account", "user", "impersonated"])
+def test_google_is_asked_with_any_kind_of_credentials(google_server: Google, tmp_path: Path, kind: str) -> None:
+    credentials: Any = google_account()
+    if kind == "user":
+        credentials = google.oauth2.credentials.Credentials("t", universe_domain=UNIVERSE)
+    elif kind == "impersonated":
+        credentials = impersonated_credentials.Credentials(credentials, "other@test.invalid", ["scope"])
+    credentials.token, credentials.expiry = "a-token", datetime.now() + timedelta(days=1)
+    storage = google_storage(google_server, tmp_path)
+    at = {"api_endpoint": google_server.url, "universe_domain": UNIVERSE}
+    storage._client = Client("test", credentials, client_options=at)
+    engine_for(storage).upload("a.css", content("a.css", b"a{}"), immutable=True)
+    assert google_server.tokens == [f"Bearer {storage._client._credentials.token}"]
+
+
+@pytest.mark.parametrize(("sent", "alike"), [("0x0", True), ("0xA30", False)])
+def test_google_is_left_to_the_sdk_where_it_sends_more_than_a_token(
+    google_server: Google, tmp_path: Path, sent: str, alike: bool
+) -> None:
+    class Bounded(GoogleCredentials):
+        def apply(self, headers: Any, token: str | None = None) -> None:
+            super().apply(headers, token)
+            headers["x-allowed-locations"] = sent
+
+    storage = google_storage(google_server, tmp_path)
+    storage._client = Client("test", Bounded(), client_options={"api_endpoint": google_server.url})
+    engine = storage.bulk_engine()
+    assert (type(engine) is not Engine) is alike
+    assert alike or "x-allowed-locations" in engine.remarks[0]
+
+
 @pytest.mark.parametrize(
-    "options", [{"default_acl": "publicRead"}, {"object_parameters": {"custom_time": datetime(2020, 1, 1, tzinfo=UTC)}}]
+    "options",
+    [
+        {"default_acl": "publicRead"},
+        {"object_parameters": {"custom_time": datetime(2020, 1, 1, tzinfo=UTC)}},
+        {"object_parameters": {"metadata": {"Owner": "a test"}}},
+        {"object_parameters": {"metadata": {"made by": "a test"}}},
+    ],
+    ids=["acl", "time", "case of metadata", "metadata"],
 )
 def test_google_goes_the_sdks_way_for_what_obstore_cannot_do(
     google_server: Google, tmp_path: Path, options: dict[str, Any]
 ) -> None:
     engine = engine_for(google_storage(google_server, tmp_path, **options))
     engine.upload("a.css", content("a.css", b"a{}"), immutable=True)
-    assert [stored["name"] for stored in google_server.stored] == ["a.css"]
+    (stored,) = google_server.stored
+    assert stored["name"] == "a.css"
+    assert stored.get("metadata") == options.get("object_parameters", {}).get("metadata")
     assert len(engine.remarks) == 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,20 @@ if TYPE_CHECKING:
 else:
     _Base = S3Errors
 
-_making = threading.Lock()
+
+class _Making:
+    """The lock of whoever makes a client. A thread may hold it while another one forks: children get their own."""
+
+    def __init__(self) -> None:
+        self.renew()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self.renew)
+
+    def renew(self) -> None:
+        self.lock = threading.Lock()
+
+
+_making = _Making()
 # What describes the services, by where it is read from: sessions that share it parse it once between them.
 _loaders: dict[Any, Any] = {}
 
@@ -50,7 +64,7 @@ class S3Connection(_Base):
 
     def make_client(self, config: Config) -> Any:
         """Return a client as the storage's own is, with *config* over what is configured."""
-        with _making:  # boto3's sessions are not for several threads at once, unlike its clients
+        with _making.lock:  # boto3's sessions are not for several threads at once, unlike its clients
             return self._client_session.client(
                 "s3",
                 region_name=self.region_name,

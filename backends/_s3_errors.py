@@ -27,7 +27,11 @@ _FATAL_CODES = frozenset(
 class S3Errors(LocalMirrorMixin):
     """The part of the S3 adapter that tells errors apart."""
 
-    unavailable_errors: ClassVar[tuple[type[BaseException], ...]] = (boto.ConnectionError, boto.HTTPClientError)
+    unavailable_errors: ClassVar[tuple[type[BaseException], ...]] = (
+        boto.ConnectionError,
+        boto.HTTPClientError,
+        boto.IncompleteReadError,
+    )
 
     def is_missing(self, error: BaseException) -> bool:
         """Whether *error* is a 404 for the object; neither a refusal nor a missing bucket is."""

@@ -12,6 +12,7 @@ from django.core.checks import CheckMessage, Error, Warning
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
+from localmirror.names import redact
 from localmirror.offline import offline
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ def _check_alias(alias: str, cls: type[LocalMirrorMixin], options: dict[str, Any
     checks: list[Callable[..., Finding]] = [_check_sources, _check_media_root, _check_domain]
     if cls.role == "static":
         checks += [_check_signed_urls, _check_static_url]
+    elif alias == "staticfiles":
+        checks.append(_check_role)
     found: list[CheckMessage] = []
     try:
         with offline():
@@ -59,6 +62,9 @@ def _check_alias(alias: str, cls: type[LocalMirrorMixin], options: dict[str, Any
                 found += check(alias, storage, location)
     except ImproperlyConfigured as error:
         return [*found, _unusable(alias, cls, str(error), bool(_location(cls, options)))]
+    except Exception as error:  # whatever a remote makes of wrong options
+        reason = redact(f"{type(error).__name__}: {error}", {n: options.get(n) for n in cls.secret_attributes})
+        return [*found, _unusable(alias, cls, reason, True)]
     adapter_checks = getattr(cls, "mirror_checks", None)
     return found + list(adapter_checks(alias, options) if adapter_checks else ())
 
@@ -102,13 +108,17 @@ def _check_sources(alias: str, storage: Any, location: str) -> Finding:
 
 def _check_domain(alias: str, storage: Any, location: str) -> Finding:
     domain = getattr(storage, "custom_domain", None)
-    if domain and "://" in str(domain):
+    if _has_scheme(storage):
         yield Error(
             f"The custom_domain of STORAGES[{alias!r}] is {domain!r}: a domain, without a scheme, is wanted.",
             hint=f"'custom_domain': {str(domain).partition('://')[2].rstrip('/')!r}",
             obj=type(storage),
             id="localmirror.E003",
         )
+
+
+def _has_scheme(storage: Any) -> bool:
+    return "://" in str(getattr(storage, "custom_domain", None) or "")
 
 
 def _check_signed_urls(alias: str, storage: Any, location: str) -> Finding:
@@ -122,7 +132,7 @@ def _check_signed_urls(alias: str, storage: Any, location: str) -> Finding:
 
 
 def _check_static_url(alias: str, storage: Any, location: str) -> Finding:
-    if alias != "staticfiles" or getattr(storage, "querystring_auth", False):
+    if alias != "staticfiles" or getattr(storage, "querystring_auth", False) or _has_scheme(storage):
         return
     if getattr(storage, "custom_domain", "") is None and settings.STATIC_URL and "//" not in settings.STATIC_URL:
         # The provider's own address costs a client, of which the rest of the process may have no need.
@@ -142,6 +152,18 @@ def _check_static_url(alias: str, storage: Any, location: str) -> Finding:
             obj=type(storage),
             id="localmirror.W001",
         )
+
+
+def _check_role(alias: str, storage: Any, location: str) -> Finding:
+    cls = type(storage)
+    yield Warning(
+        f"STORAGES[{alias!r}] is a mirrored storage for {storage.role} files: collectstatic saves to it file by file, "
+        "and nothing goes live as a whole.",
+        hint=f"Stack localmirror.StaticMirrorMixin before the mirror in {cls.__module__}.{cls.__qualname__}, or take "
+        "one of the prebuilt classes for static files.",
+        obj=cls,
+        id="localmirror.W004",
+    )
 
 
 def _check_media_root(alias: str, storage: Any, location: str) -> Finding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,16 @@ def take_options(storage: type, given: dict[str, Any]) -> dict[str, Any]:
     return taken
 
 
+def check_attributes(storage: type) -> None:
+    """Raise ImproperlyConfigured if the body of the class *storage* sets an option of the mirror that there is not."""
+    given = {name: value for name, value in vars(storage).items() if name.startswith("mirror_")}
+    take_options(storage, {name: value for name, value in given.items() if not _is_code(value)})
+
+
+def _is_code(value: Any) -> bool:
+    return callable(value) or hasattr(value, "__get__")
+
+
 def check_value(storage: object, name: str) -> Any:
     """Return the value of option *name* of *storage*, or raise ImproperlyConfigured with what it may be."""
     value = getattr(storage, name)
@@ -89,5 +100,9 @@ def mirror_location(storage: object) -> str:
         instead = f" or the setting {setting}" if setting else ""
         raise ImproperlyConfigured(
             f"{type(storage).__name__} has no mirror directory: set its option 'mirror_location'{instead}."
+        )
+    if not isinstance(location, str | os.PathLike):
+        raise ImproperlyConfigured(
+            f"{type(storage).__name__}: mirror_location is {location!r}; it must be the path of a directory."
         )
     return str(Path(location))

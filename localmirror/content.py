@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import mimetypes
+import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, Any
 
 from django.core.files.base import File
@@ -17,26 +18,44 @@ CHUNK_SIZE = 1 << 18
 def rewind(content: Any) -> None:
     """Move *content* to its beginning if it can seek; leave a stream where it stands."""
     try:
+        can_seek = content.seekable()
+    except AttributeError:
         # Django's File asks what it wraps whether it is closed, which a bare reader cannot tell.
-        if not hasattr(content, "seekable") or content.seekable():
+        can_seek = True
+    if can_seek:
+        with suppress(AttributeError, io.UnsupportedOperation):
             content.seek(0)
-    except (AttributeError, io.UnsupportedOperation):
-        return
 
 
 @contextmanager
 def reopened(content: Any) -> Iterator[Any]:
-    """Give *content* open: a closed file that knows how to open itself again is opened, and closed afterwards."""
-    reopen = getattr(content, "open", None)
-    if not getattr(content, "closed", False) or reopen is None:
+    """Give *content* open: a closed file that knows how to open itself again is opened, and closed afterwards.
+
+    Raises ValueError for one that does not.
+    """
+    if not getattr(content, "closed", False) or not hasattr(content, "open"):
         yield content
         return
-    # For reading, whatever it was open for: "wb" would empty it.
-    reopen(mode="rb") if isinstance(content, File) else reopen()
+    opened = _opened_again(content)
     try:
-        yield content
+        yield opened
     finally:
-        content.close()
+        opened.close()
+
+
+def _opened_again(content: Any) -> Any:
+    if not isinstance(content, File):
+        content.open()
+        return content
+    # For reading, whatever it was open for: "wb" would empty it.
+    if type(content).open is not File.open:
+        content.open(mode="rb")
+        return content
+    # Django's own File would open whatever has its name in the working directory, be that another file altogether.
+    path = getattr(content.file, "name", None)
+    if not isinstance(path, str) or not os.path.exists(path):
+        raise ValueError(f"The content {content.name!r} is closed, and cannot be opened again.")
+    return open(path, "rb")
 
 
 def byte_chunks(content: Any) -> Iterator[bytes]:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
 from localmirror import conf
+from localmirror.current import must_be_current
+from localmirror.exceptions import PublishError
 from localmirror.index import Entry, Index
 from localmirror.local import MirrorDirectory, Spool, is_read_only_error
 from localmirror.names import Digests, digests_of_file, may_be_immutable
@@ -87,6 +89,12 @@ class Copies(RemoteSeam):
         known = self._known(name)
         return known is not None and known.is_remote_copy
 
+    def note_missing(self, name: str) -> None:
+        """Remember that the remote does not have *name* any more, whatever the mirror has been told before."""
+        known = self._known(name)
+        if known is not None and known.is_remote_copy:
+            self.index.note_missing(known)
+
     def note_remote_copy(self, name: str) -> None:
         """Remember that the remote has *name*, if the name proves that it is what the mirror has."""
         found = self.mirror.find(name)
@@ -107,7 +115,24 @@ class Copies(RemoteSeam):
         if found is not None and self._is_trusted(name, found):
             return self.mirror.path(name)
         with self.locked(name, is_read_only_error):
-            return self._fetch(name) if self._agreed(name) is None else self.mirror.path(name)
+            return self._renewed(name) if self._agreed(name) is None else self.mirror.path(name)
+
+    def _renewed(self, name: str) -> str:
+        try:
+            return self._fetch(name)
+        except Exception as error:
+            if not self.is_unavailable(error) or self.mirror.find(name) is None:
+                raise
+            self._warn_of_age(name, error)
+            return self.mirror.path(name)
+
+    def _warn_of_age(self, name: str, error: Exception) -> None:
+        if must_be_current():
+            raise PublishError(
+                f"{name!r} in the mirror may be older than what is in {self.describe_remote()}: "
+                f"{self.describe_error(error)}"
+            ) from error
+        logger.warning("Serving %r from the mirror as it is: %s", name, self.describe_error(error))
 
     def _agreed(self, name: str) -> os.stat_result | None:
         """Return the status of the copy of *name*, having asked the remote if need be; None if it has to be fetched.
@@ -137,7 +162,7 @@ class Copies(RemoteSeam):
         except Exception as error:
             if not self.is_unavailable(error):
                 raise
-            logger.warning("Serving %r from the mirror as it is: %s", name, self.describe_error(error))
+            self._warn_of_age(name, error)
             return True
         if now is None:
             # What this remote never had may belong to another storage that shares the directory, or to a staging.

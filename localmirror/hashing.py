@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from django.contrib.staticfiles.storage import HashedFilesMixin
 from django.core.exceptions import ImproperlyConfigured
-from django.core.files.storage import FileSystemStorage, Storage
+from django.core.files.storage import FileSystemStorage, InMemoryStorage, Storage
 
 from localmirror.cached import CachedFilesMixin, CachedStaticFilesStorage
 from localmirror.precompressed import PrecompressedFilesMixin
@@ -12,6 +13,7 @@ __all__ = [
     "CachedFilesMixin",
     "CachedStaticFilesStorage",
     "PrecompressedFilesMixin",
+    "adopt_role",
     "check_mro",
     "check_role",
     "is_role",
@@ -29,6 +31,11 @@ def check_mro(cls: type, mirror: type) -> None:
     mro = cls.__mro__
     position = mro.index(mirror)
     for base in mro:
+        if issubclass(base, InMemoryStorage) and not issubclass(base, mirror):
+            raise ImproperlyConfigured(
+                f"{cls.__qualname__} has {base.__qualname__} among its bases, which resolves names with the path() "
+                "that is the mirror's. Use localmirror.backends.generic.MirroredStorage over it."
+            )
         if issubclass(base, FileSystemStorage) and not issubclass(base, mirror):
             raise ImproperlyConfigured(
                 f"{cls.__qualname__} has {base.__qualname__} among its bases, a storage on local disk: it would write "
@@ -46,6 +53,19 @@ def check_mro(cls: type, mirror: type) -> None:
                 f"{cls.__qualname__} names {base.__qualname__} after {mirror.__qualname__}, where it has no effect. "
                 f"The order is {ORDER}."
             )
+
+
+def adopt_role(cls: type, mirror: type) -> None:
+    """Give *cls* the role for static files if it hashes names and has no role: nothing but static files is hashed.
+
+    People stack ``class X(LocalMirrorMixin, S3ManifestStaticStorage)``, as they would with any other mixin.
+    """
+    from localmirror.roles import StaticMirrorMixin
+
+    hashes = any(issubclass(base, HashedFilesMixin) for base in cls.__mro__)
+    if hashes and not any(is_role(base) for base in cls.__mro__ if base is not mirror):
+        position = next(i for i, base in enumerate(cls.__bases__) if issubclass(base, mirror))
+        cls.__bases__ = (*cls.__bases__[:position], StaticMirrorMixin, *cls.__bases__[position:])
 
 
 def check_role(cls: type, mirror: type) -> None:

@@ -9,7 +9,6 @@ import os
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from localmirror.local import MirrorDirectory, is_read_only_error
 from localmirror.names import Digests
@@ -29,7 +28,7 @@ class Entry:
 
     *remote* is the identity of the remote, *fingerprint* what the remote calls this version (None: not asked yet),
     *stamp* tells the very file in the mirror, *checked* is seconds since the epoch, 0 if the remote has not told yet
-    whether it has the file.
+    whether it has the file, negative if it has told that it does not.
     """
 
     name: str
@@ -87,16 +86,23 @@ class Index:
 
     def _written(self, name: str, remote: str, found: os.stat_result) -> Entry | None:
         candidates = [e for e in (self._read(name), self.published().get(name)) if e and _speaks_of(e, remote, found)]
-        return max(candidates, key=lambda entry: entry.checked, default=None)
+        return max(candidates, key=lambda entry: abs(entry.checked), default=None)
 
     def published(self) -> dict[str, Entry]:
         """Return what the last publish from this mirror has confirmed, by name."""
         stamp = self._stamp_of_published()
         if stamp != self._published_stamp:
-            data = self._mirror.read_state(PUBLISHED)
-            self._published = {e.name: e for e in map(_entry, json.loads(data))} if data else {}
+            self._published = self._read_published()
             self._published_stamp = stamp
         return self._published
+
+    def _read_published(self) -> dict[str, Entry]:
+        data = self._mirror.read_state(PUBLISHED)
+        try:
+            return {row[0]: Entry(*row) for row in json.loads(data)} if data else {}
+        except (ValueError, TypeError, LookupError) as error:
+            logger.warning("Ignoring the unreadable %s of the mirror %s: %s", PUBLISHED, self._mirror.root, error)
+            return {}
 
     def _stamp_of_published(self) -> str | None:
         found = self._mirror.state_status(PUBLISHED)
@@ -154,6 +160,10 @@ class Index:
         """Remember that the remote has just confirmed *entry*, under *fingerprint*."""
         self.note(replace(entry, fingerprint=fingerprint, checked=time.time()))
 
+    def note_missing(self, entry: Entry) -> None:
+        """Remember that the remote has just denied having *entry*."""
+        self.note(replace(entry, fingerprint=None, checked=-time.time()))
+
     def forget(self, name: str) -> None:
         """Know nothing of *name* any more."""
         self._memory.pop(name, None)
@@ -187,7 +197,3 @@ class Index:
 
 def _speaks_of(entry: Entry, remote: str, found: os.stat_result) -> bool:
     return entry.remote == remote and entry.stamp == stamp_of(found)
-
-
-def _entry(row: list[Any]) -> Entry:
-    return Entry(*row)

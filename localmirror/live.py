@@ -13,7 +13,6 @@ from django.core.files.base import ContentFile
 from localmirror.exceptions import LocalMirrorError, PublishError
 from localmirror.local import is_read_only_error
 from localmirror.manifest import pinned_name, place_manifest
-from localmirror.memo import handed_on
 
 if TYPE_CHECKING:
     from localmirror.publish import Publish
@@ -80,7 +79,7 @@ def _is_live(publish: Publish, foreign: Any) -> bool:
 def _upload_record(publish: Publish) -> None:
     """Send the record and the pinned manifest, at the same time."""
     release = publish.release
-    files = {release.record_name: release.to_record(publish.public.values(), handed_on(publish.storage.mirror))}
+    files = {release.record_name: release.to_record(publish.public.values())}
     if release.manifest is not None and release.manifest_name is not None:
         files[pinned_name(release.id, release.manifest_name)] = release.manifest
     with ThreadPoolExecutor(min(len(files), publish.storage.mirror_workers)) as pool:

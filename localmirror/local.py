@@ -75,10 +75,14 @@ class Spool:
     def move(self, directory: str, size: int) -> None:
         """Go on in another *directory*, with the first *size* bytes of what has been written."""
         other = Spool(directory)
-        self.file.seek(0)
-        while size and (piece := self.file.read(min(size, 1 << 18))):
-            other.write(piece)
-            size -= len(piece)
+        try:
+            self.file.seek(0)
+            while size and (piece := self.file.read(min(size, 1 << 18))):
+                other.write(piece)
+                size -= len(piece)
+        except BaseException:
+            other.discard()
+            raise
         self.discard()
         del self.file
         self.path, self.fd = other.path, other.fd
@@ -144,8 +148,9 @@ class MirrorDirectory:
             self._known_directories = None
 
     def _inside(self, path: str) -> bool:
-        root = os.path.realpath(self.root)
-        return os.path.commonpath((root, os.path.realpath(path))) == root
+        """Whether the link *path* leads to what callers may reach: not out of the mirror, nor to what is ours."""
+        root, target = os.path.realpath(self.root), os.path.realpath(path)
+        return os.path.commonpath((root, target)) == root and not is_reserved(os.path.relpath(target, root))
 
     def find(self, name: str) -> os.stat_result | None:
         """Return the status of the file *name*, or None if there is none; a link that leads outside is none."""
@@ -166,19 +171,40 @@ class MirrorDirectory:
         So that a name which the local file system cannot hold is refused before the remote has accepted it.
         """
         path = self.path(name)
-        try:
-            is_directory = stat.S_ISDIR(os.lstat(path).st_mode)
-        except FileNotFoundError:
-            return
-        if is_directory and _holds_anything(path):
-            raise IsADirectoryError(errno.EISDIR, "The mirror has a directory of that name", path)
+        with suppress(FileNotFoundError):
+            if stat.S_ISDIR(os.lstat(path).st_mode) and _holds_anything(path):
+                raise IsADirectoryError(errno.EISDIR, "The mirror has a directory of that name", path)
+        directory, part = os.path.split(path)
+        to_make = [part]
+        while not os.path.isdir(directory):
+            if os.path.lexists(directory):
+                raise NotADirectoryError(errno.ENOTDIR, "The mirror has a file of that name", directory)
+            directory, part = os.path.split(directory)
+            to_make.append(part)
+        if hasattr(os, "pathconf"):
+            longest = os.pathconf(directory, "PC_NAME_MAX")
+            if any(len(os.fsencode(part)) > longest for part in to_make):
+                raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), path)
+        if not os.access(directory, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+            raise PermissionError(errno.EACCES, "The mirror's directory cannot be written to", directory)
 
     def spool(self) -> Spool:
         """Return a new, empty spool on the mirror's own file system."""
         if not self._is_swept:
+            self._confine_own()
             self._is_swept = True
             self.sweep_spools()
-        return Spool(os.path.join(self.root, RESERVED, "tmp"))
+        return Spool(self._spools())
+
+    def _confine_own(self) -> None:
+        own = os.path.join(self.root, RESERVED)
+        if os.path.islink(own):
+            raise SuspiciousFileOperation(
+                f"{own} is a link to {os.path.realpath(own)}: what the mirror keeps for itself must be in it."
+            )
+
+    def _spools(self) -> str:
+        return os.path.join(self.root, RESERVED, "tmp")
 
     def place(self, spool: Spool, name: str) -> str:
         """Put the spooled file in place as *name* in one step, replacing what is there, a link included."""
@@ -195,6 +221,12 @@ class MirrorDirectory:
             for directory, _, _ in os.walk(path, topdown=False):
                 os.rmdir(directory)
             os.replace(spool.path, path)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            # Spooled elsewhere, because the mirror was full.
+            spool.move(self._spools(), os.path.getsize(spool.path))
+            return self.place(spool, name)
         return path
 
     def link(self, source: str, name: str) -> str | None:
@@ -313,6 +345,7 @@ class MirrorDirectory:
 
     @contextmanager
     def _open_lock(self, name: str) -> Iterator[IO[bytes]]:
+        self._confine_own()
         path = os.path.join(self.root, RESERVED, name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         # Closing the descriptor releases the lock; each holder opens its own, so that threads exclude each other too.

@@ -29,7 +29,7 @@ from django.core.files.storage import FileSystemStorage, Storage
 from localmirror.local import MirrorDirectory
 from localmirror.names import HASH_PART, is_named_by
 from localmirror.references import ENHANCED, has_no_references, is_enhanced, is_looked_into, texts_scanned_once
-from localmirror.release import Hashing, ReleaseFile
+from localmirror.release import ReleaseFile
 from localmirror.sources import HASH_LENGTH, Source, told
 
 logger = logging.getLogger("localmirror")
@@ -83,7 +83,6 @@ class Memo:
         self._mirror = mirror
         self._before = mirror.read_state(MEMO)
         self._decided_by, self._last = _read(self._before)
-        self._elsewhere: Mapping[str, str] = {}
         self._sources: dict[str, tuple[str | None, str]] = {}
         self._outputs: dict[str, str] = {}
         self._warnings: dict[str, list[str]] = {}
@@ -120,18 +119,15 @@ class Memo:
         """Yield those names of *paths* that hashing only renames, each with its hashed name.
 
         *paths* says where each name was collected from. To be called after `kept`, while digests are handed on, which
-        alone decide these names. It is so for what hashing does not look into or finds no references in, and for what
-        another machine has handed on. The rest is hashed in the order that it would have anyway: what is only renamed
-        refers to nothing.
+        alone decide these names. It is so for what hashing does not look into or finds no references in. The rest is
+        hashed in the order that it would have anyway: what is only renamed refers to nothing.
         """
         if self._decides is None:
             return
-        elsewhere = self._elsewhere if self._decides == self._decided_by else {}
         for name, path in paths.items():
             md5 = self._sources.get(name, (None, None))[1]
             if md5 is not None and (
                 not is_looked_into(storage, name)
-                or elsewhere.get(name) == md5
                 or has_no_references(storage, name, path, functools.partial(self._bytes, name))
             ):
                 yield name, storage.hashed_name(name, told(SimpleNamespace(), Source(name, md5)))
@@ -173,15 +169,6 @@ class Memo:
         with open(self._mirror.path(name), "rb") as file:
             return file.read()
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing is remembered: this is the first staging into the mirror."""
-        return self._before is None
-
-    def take_over(self, hashing: Hashing) -> None:
-        """Make use of what another machine has handed on, see `handed_on`."""
-        self._decided_by, self._elsewhere = hashing.decided_by, hashing.renamed
-
     def warnings(self, name: str) -> list[str]:
         """Return what hashing had to say of *name* when it was processed last."""
         return self._last[name].warnings if name in self._last else []
@@ -202,17 +189,6 @@ class Memo:
         data = json.dumps([_VERSION, self._decides, rows], sort_keys=True, separators=(",", ":")).encode()
         if data != self._before:
             self._mirror.write_state(MEMO, data)
-
-
-def handed_on(mirror: MirrorDirectory) -> Hashing | None:
-    """Return what the last staging into *mirror* has learnt that holds on any machine, None if that is nothing."""
-    decided_by, rows = _read(mirror.read_state(MEMO))
-    renamed = {
-        name: known.md5
-        for name, known in sorted(rows.items())
-        if is_named_by(str(known.output), known.md5) and not known.warnings
-    }
-    return Hashing(decided_by, renamed) if decided_by is not None and renamed else None
 
 
 def _digests_of(name: str, known: Known | None) -> set[str | None]:

@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from django.conf import settings
-from django.core.files.base import File
 from django.utils.deconstruct import deconstructible
 
 from localmirror import conf
@@ -21,12 +20,12 @@ from localmirror.adapters import adopt_adapter
 from localmirror.content import SpooledContent, byte_chunks
 from localmirror.copies import Copies
 from localmirror.exceptions import OfflineError
-from localmirror.hashing import check_mro, is_storage
+from localmirror.hashing import adopt_role, check_mro, is_storage
 from localmirror.local import Spool, is_read_only_error
 from localmirror.manifest import open_manifest
 from localmirror.names import Digests, clean_file_name, clean_name, is_reserved
 from localmirror.offline import is_offline
-from localmirror.writing import MirroredWriteFile, is_write_mode
+from localmirror.writing import MirroredFile, MirroredWriteFile, is_write_mode
 
 logger = logging.getLogger("localmirror")
 
@@ -66,7 +65,9 @@ class LocalMirrorMixin(Copies):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        conf.check_attributes(cls)
         check_mro(cls, LocalMirrorMixin)
+        adopt_role(cls, LocalMirrorMixin)
         remote = cls.remote_class()
         if is_storage(remote):
             adopt_adapter(cls, LocalMirrorMixin, remote)
@@ -129,15 +130,20 @@ class LocalMirrorMixin(Copies):
                 self.mirror.check_writable(name)
             with open(spool.path, "rb") as file:
                 content = SpooledContent(file, name, spool.path, digests.size, content_type)
-                try:
+                with self._distrusted_on_error(name):
                     uploaded = self.upload(name, content, immutable=digests.named)
-                except BaseException:
-                    self.distrust(name)
-                    raise
             saved = clean_name(uploaded.name)
-            with self._local_errors_as_configured(saved):
+            with self._local_errors_as_configured(saved), self._distrusted_on_error(saved):
                 self.keep(saved, spool, digests, uploaded.etag)
             return saved
+
+    @contextmanager
+    def _distrusted_on_error(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self.distrust(name)
+            raise
 
     def _may_do_without(self, error: OSError) -> bool:
         """Whether the remote is to be written although the mirror cannot be, as ``mirror_on_error`` says."""
@@ -149,6 +155,10 @@ class LocalMirrorMixin(Copies):
         except OSError as error:
             self._do_without(error)
             return Spool(tempfile.gettempdir())
+
+    def spool_for_writing(self) -> Spool:
+        """Return a spool for a file that is written bit by bit; it lies elsewhere where the mirror may be full."""
+        return Spool(tempfile.gettempdir()) if self.mirror_on_error == "log" else self._spool()
 
     def _write(self, spool: Spool, written: int, chunk: bytes) -> None:
         try:
@@ -207,7 +217,7 @@ class LocalMirrorMixin(Copies):
                 raise
             with self.missing_is_not_found(name):
                 return super()._open(name, mode)
-        return File(open(path, mode), name)
+        return MirroredFile(self, open(path, mode), name, mode)
 
     def exists(self, name: str) -> bool:
         """Whether the remote has a file *name*; False for the root."""
@@ -216,13 +226,12 @@ class LocalMirrorMixin(Copies):
             return False
         if is_offline():
             return self.mirror.find(name) is not None
-        return self._exists_here_and_there(name) if self.exists_trusts_mirror else super().exists(name)
-
-    def _exists_here_and_there(self, name: str) -> bool:
-        if self.is_remote_copy(name):
+        if self.exists_trusts_mirror and self.is_remote_copy(name):
             return True
         there = super().exists(name)
-        if there:
+        if not there:
+            self.note_missing(name)
+        elif self.exists_trusts_mirror:
             self.note_remote_copy(name)
         return there
 
@@ -270,8 +279,9 @@ class LocalMirrorMixin(Copies):
         if self.path_fetches and not is_offline():
             try:
                 return self.local_copy(name)
-            except FileNotFoundError:
-                return self.mirror.path(name)
+            except OSError as error:
+                if not isinstance(error, FileNotFoundError) and not is_read_only_error(error):
+                    raise
         return self.mirror.path(name)
 
 

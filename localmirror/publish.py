@@ -6,7 +6,6 @@ import hashlib
 import io
 import logging
 import os
-import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from localmirror.index import Entry, stamp_of
 from localmirror.inventory import Inventory
 from localmirror.live import go_live
 from localmirror.names import RESERVED, sibling_of
-from localmirror.release import Hashing, Record, Release, ReleaseFile, with_etag
+from localmirror.release import Record, Release, ReleaseFile, with_etag
 from localmirror.remote import Engine, RemoteFile, Uploaded, renamed_error
 from localmirror.transfer import Outcome, Transfers
 
@@ -33,8 +32,6 @@ logger = logging.getLogger("localmirror")
 
 # Up to this size a file is read in one piece, so that its digest is checked on the very bytes that are sent.
 _WHOLE_FILE = 1 << 18
-# How long hashing waits for what another machine knows of it; it hardly takes longer itself.
-_LEARNING_SECONDS = 1
 
 Status = Literal["uploaded", "current", "failed", "not attempted", "pending"]
 ManifestStatus = Literal["uploaded", "current", "kept"]
@@ -80,33 +77,14 @@ class Publish:
         )
         self._transfers = Transfers(storage.mirror_workers, self.upload_file, storage.is_fatal)
         self._begun = False
-        self._learning: threading.Thread | None = None
-        self._learnt: Hashing | None = None
 
     # -- while staging goes on -----------------------------------------------------------------------------------
 
-    def begin(self, *, learn: bool = False) -> None:
-        """Find out in the background what the remote has, and *learn* what it tells about hashing."""
+    def begin(self) -> None:
+        """Find out in the background what the remote has."""
         if not self._begun:
             self._begun = True
             self._inventory.start()
-            if learn:
-                self._learning = threading.Thread(target=self._learn, name="localmirror-learning", daemon=True)
-                self._learning.start()
-
-    def _learn(self) -> None:
-        try:
-            self.remote = self._inventory.wait()
-        except Exception:  # `results` meets the same error, and reports it
-            return
-        record = self._last_record
-        self._learnt = record.hashing if record else None
-
-    def learnt(self) -> Hashing | None:
-        """Return what the last record tells about hashing, if it can be had before long."""
-        if self._learning is not None:
-            self._learning.join(_LEARNING_SECONDS)
-        return self._learnt
 
     def narrow(self, originals: Iterable[str]) -> None:
         """Tell which names the files of the release come from; see `Inventory.narrow`."""
@@ -268,7 +246,7 @@ class Publish:
             self.storage.download(newest.name, buffer)
             return Record.from_bytes(buffer.getvalue())
         except Exception as error:
-            # It would have spared some uploads, and some hashing, no more than that.
+            # It would have spared some uploads, no more than that.
             logger.warning("Cannot read the record %r: %s", newest.name, self.storage.describe_error(error))
             return None
 

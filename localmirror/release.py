@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from localmirror.exceptions import LocalMirrorError
 from localmirror.names import RESERVED, sibling_of
@@ -34,16 +34,6 @@ class ReleaseFile:
     original: bool
     stamp: str = ""
     etag: str | None = None
-
-
-class Hashing(NamedTuple):
-    """What hashing has made of a release, as far as it holds wherever it is decided by the same.
-
-    *renamed* has the MD5s of the files that were only renamed: their hashed copies need nothing but themselves.
-    """
-
-    decided_by: str
-    renamed: Mapping[str, str]
 
 
 @dataclass
@@ -112,10 +102,10 @@ class Release:
         stored = _load(data, "The staged release")
         return cls(_staged_files(stored), earlier=set(stored["earlier"]))
 
-    def to_record(self, public: Iterable[ReleaseFile], hashing: Hashing | None = None) -> bytes:
+    def to_record(self, public: Iterable[ReleaseFile]) -> bytes:
         """Return the record that a publish leaves on the remote: what became *public*, and when.
 
-        An ETag that is the MD5 need not be told twice. *hashing* is what other builders can make use of.
+        An ETag that is the MD5 need not be told twice.
         """
         files = {f.name: [f.size, f.md5, None if f.etag == f.md5 else f.etag] for f in public}
         return _dump(
@@ -125,7 +115,6 @@ class Release:
                 "published": datetime.now(UTC).isoformat(timespec="seconds"),
                 "manifest": self.manifest_name if self.manifest is not None else None,
                 "files": dict(sorted(files.items())),
-                "hashing": hashing,
             }
         )
 
@@ -137,24 +126,19 @@ class Release:
 
 @dataclass(frozen=True)
 class Record:
-    """What a publish left on the remote: *files* maps each public name to its size, MD5 and ETag.
-
-    *hashing* is None where nothing is known of it that holds on any machine.
-    """
+    """What a publish left on the remote: *files* maps each public name to its size, MD5 and ETag."""
 
     id: str
     published: datetime
     manifest: str | None
     files: Mapping[str, tuple[int, str, str | None]]
-    hashing: Hashing | None = None
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Record:
         """Return the record that `Release.to_record` wrote. Raises LocalMirrorError if it cannot be understood."""
         stored = _load(data, "The release record")
         files = {name: (size, md5, etag) for name, (size, md5, etag) in stored["files"].items()}
-        hashing = Hashing(*stored["hashing"]) if stored.get("hashing") else None
-        return cls(stored["id"], datetime.fromisoformat(stored["published"]), stored["manifest"], files, hashing)
+        return cls(stored["id"], datetime.fromisoformat(stored["published"]), stored["manifest"], files)
 
 
 def with_etag(file: ReleaseFile, etag: str | None) -> ReleaseFile:

@@ -30,8 +30,9 @@ from localmirror.names import (
     is_sibling,
     sibling_of,
 )
-from localmirror.release import Hashing, Release, ReleaseFile
+from localmirror.release import Release, ReleaseFile
 from localmirror.sources import KnownSource, Source, digests_handed_on, source_of, told
+from localmirror.writing import MirroredFile
 
 if TYPE_CHECKING:
     from localmirror.roles import StaticMirrorMixin
@@ -48,9 +49,6 @@ class Observer(Protocol):
 
     def offer(self, file: ReleaseFile) -> None:
         """The bytes of *file* are final."""
-
-    def learnt(self) -> Hashing | None:
-        """Return what another machine has handed on."""
 
 
 class Staging:
@@ -162,7 +160,7 @@ class Staging:
             data = self.held[name]
             return ContentFile(data if "b" in mode else data.decode("utf-8"), name)
         found = self.status(name)
-        file = File(open(self.mirror.path(name), mode), name)  # noqa: SIM115
+        file = MirroredFile(self.storage, open(self.mirror.path(name), mode), name, mode)  # noqa: SIM115
         noted = self._files.get(name)
         return told(file, Source(name, noted.md5)) if noted and noted.stamp == stamp_of(found) and "b" in mode else file
 
@@ -219,8 +217,6 @@ class Staging:
     def post_process(self, paths: Mapping[str, tuple[Any, str]], **options: Any) -> Iterator[tuple[str, Any, Any]]:
         """Let the storage post-process *paths*, but for what still holds of the last time; yield as it does."""
         self.begin_post_processing()
-        if self.observer is not None and (learnt := self.observer.learnt()):
-            self._memo.take_over(learnt)
         there = self._still_there()
         kept = {} if options["dry_run"] else self._memo.kept(self.storage, paths, there)
         for name, output in kept.items():
@@ -234,11 +230,6 @@ class Staging:
             changed = {name: source for name, source in self.sources(paths).items() if name not in kept}
             with names_kept(self.storage, kept):
                 yield from self.storage.post_process(changed, **options)  # type: ignore[attr-defined]
-
-    @property
-    def can_learn(self) -> bool:
-        """Whether the staging is the first into its mirror, and could make use of what another machine has learnt."""
-        return self._memo.is_empty and hasattr(self.storage, "save_manifest")
 
     def _renamed(self, name: str, output: str, there: ReleaseFile | None) -> bool:
         """Give *name* its hashed name, unless the mirror has it; return whether that was to be done."""

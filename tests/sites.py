@@ -8,7 +8,6 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 from unittest import mock
 
@@ -18,8 +17,6 @@ from django_manifeststaticfiles_enhanced.storage import EnhancedManifestFilesMix
 from localmirror.backends.s3 import MirroredS3StaticStorage
 from localmirror.hashing import CachedFilesMixin, PrecompressedFilesMixin
 from localmirror.memo import Memo
-from localmirror.release import Hashing
-from localmirror.staging import Staging
 
 from .corpus import Project
 
@@ -121,19 +118,6 @@ class Site:
             return self.staged(where)
         finally:
             shutil.rmtree(where)
-
-    def elsewhere(self, learnt: Hashing | None) -> Staged:
-        """Return the release that another machine stages, which has *learnt* something. Raises what it does."""
-        begin = Staging.__init__
-
-        def begin_knowing(staging: Staging, storage: Any) -> None:
-            begin(staging, storage)
-            staging.observer = SimpleNamespace(
-                narrow=lambda originals: None, wants=lambda name: False, learnt=lambda: learnt
-            )
-
-        with mock.patch.object(Staging, "__init__", begin_knowing):
-            return self.once()
 
     def check(self, *arguments: str, **options: Any) -> str:
         """Stage, assert that the release is the same as in an empty mirror, and return what the command said."""

@@ -150,3 +150,26 @@ def test_checks_ask_nobody_and_stop_collectstatic(rig: Rig, tmp_path: Path) -> N
     assert result.returncode != 0
     assert "localmirror.E004" in result.stderr
     assert rig.raw_list() == []
+
+
+def test_a_scheme_is_found_once(tmp_path: Path) -> None:
+    assert ids(found(tmp_path, custom_domain="https://cdn.example.com/")) == ["localmirror.E003"]
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"mirror_location": 5}, "mirror_location is 5"),
+        ({"cloudfront_key": b"no key", "cloudfront_key_id": "K"}, "ValueError"),
+    ],
+)
+def test_a_storage_that_cannot_be_built(tmp_path: Path, options: dict[str, Any], reason: str) -> None:
+    (message,) = found(tmp_path, **options)
+    assert message.id == "localmirror.E005"
+    assert reason in message.msg
+
+
+def test_static_files_without_the_role(tmp_path: Path) -> None:
+    messages = found(tmp_path, backend=MEDIA, mirror_location=str(tmp_path / "mirror"))
+    assert ids(messages) == ["localmirror.W004"]
+    assert "StaticMirrorMixin" in str(messages[0].hint)

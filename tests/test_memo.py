@@ -28,8 +28,6 @@ from django_manifeststaticfiles_enhanced.storage import EnhancedHashedFilesMixin
 
 from localmirror import memo, offline
 from localmirror.backends.s3 import MirroredS3StaticStorage
-from localmirror.local import MirrorDirectory
-from localmirror.release import Hashing
 
 from .sites import (
     ENHANCED,
@@ -276,11 +274,10 @@ def test_an_edit_leads_to_the_release_of_an_empty_mirror(
 ) -> None:
     site = Site(tmp_path, backend, FILES)
     site.check()
-    learnt = memo.handed_on(MirrorDirectory(site.mirror))
     edit(site)
     site.check()
     site.check()
-    assert site.elsewhere(learnt) == site.fresh()
+    assert site.once() == site.fresh()
 
 
 def imports(*names: str) -> bytes:
@@ -339,7 +336,6 @@ class Tree:
         # Where circles are an error, few trees should have one.
         self.circles = 0.3 if backend in ENHANCED else 0.03
         self.done: list[str] = []
-        self.learnt: Hashing | None = None
         self.history: dict[str, list[bytes]] = {}
         self.site = Site(directory, backend, {})
         for name in [*self.binaries, *self.sheets, *self.scripts]:
@@ -414,8 +410,7 @@ def test_any_edits_lead_to_the_release_of_an_empty_mirror(tmp_path: Path, backen
             continue
         tree.site.stage(*arguments)
         assert tree.site.staged() == expected, "\n".join(tree.done)
-        assert tree.site.elsewhere(tree.learnt) == expected, "\n".join(tree.done)
-        tree.learnt = memo.handed_on(MirrorDirectory(tree.site.mirror))
+        assert tree.site.once() == expected, "\n".join(tree.done)
 
 
 # What is remembered, and of what

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import pytest
@@ -555,6 +556,30 @@ def test_a_full_disk(rig: Rig, tmp_path: Path, option: str) -> None:
         assert read(storage, "a.bin") == rig.raw_get("a.bin")
 
 
+@pytest.mark.parametrize("rig", ["s3-moto"], indirect=True)
+def test_paths_on_a_read_only_mirror(rig: Rig, tmp_path: Path) -> None:
+    with disk(tmp_path / "disk") as mount:
+        rig.mirror = mount.root / "mirror"
+        storage = rig.storage(mirror_max_age=0)
+        storage.save("changed.txt", ContentFile(b"old"))
+        rig.raw_put("changed.txt", b"new")
+        rig.raw_put("remote.txt", b"remote")
+
+        with mount.read_only():
+            for name in ("changed.txt", "remote.txt", "missing.txt"):
+                assert storage.path(name) == str(rig.mirror / name)
+
+
+def test_books_that_cannot_be_read_are_none(s3: Rig, tmp_path: Path, warnings: pytest.LogCaptureFixture) -> None:
+    storage = s3.storage()
+    storage.save("a.txt", ContentFile(b"a"))
+    for data in (b"{", b"[[1]]", b"[5]", b"{}x", b"[[]]"):
+        (s3.mirror / ".localmirror/published.json").write_bytes(data)
+        assert read(s3.storage(), "a.txt") == b"a"
+        assert "published.json" in warnings.text
+        warnings.clear()
+
+
 # Forks
 
 
@@ -577,10 +602,10 @@ def in_a_child(check: Any) -> None:
 def test_a_storage_used_before_a_fork_works_in_parent_and_child(s3: Rig) -> None:
     storage = s3.storage(mirror_max_age=0)
     storage.save("a.txt", ContentFile(b"a"))
-    sockets_of_the_parent = id(storage._client)
+    client_of_the_parent = storage._client
 
     def child() -> None:
-        assert id(storage._client) != sockets_of_the_parent
+        assert storage._client is not client_of_the_parent
         assert read(storage, "a.txt") == b"a"
         storage.save("child.txt", ContentFile(b"child"))
         assert s3.storage().exists("child.txt")
@@ -590,6 +615,24 @@ def test_a_storage_used_before_a_fork_works_in_parent_and_child(s3: Rig) -> None
     storage.save("parent.txt", ContentFile(b"parent"))
     assert read(storage, "child.txt") == b"child"
     assert s3.raw_list() == ["a.txt", "child.txt", "parent.txt"]
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("rig", ["s3-moto"], indirect=True)
+@pytest.mark.parametrize("lock", ["localmirror.offline._lock", "localmirror.backends._s3_connection._making.lock"])
+def test_a_fork_while_another_thread_holds_a_lock_of_ours(rig: Rig, lock: str) -> None:
+    storage = rig.storage()
+    path, _, name = lock.rpartition(".")
+
+    def child() -> None:
+        with localmirror.offline():
+            assert not storage.exists("a.txt")
+        storage.save("a.txt", ContentFile(b"a"))
+
+    with resolve_name(path.replace("._making", ":_making")).__dict__[name]:
+        in_a_child(child)
+
+    assert rig.raw_get("a.txt") == b"a"
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")

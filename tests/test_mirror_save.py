@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gzip
+import hashlib
 import multiprocessing
 import os
 import pickle
+import shutil
 import socket
 import stat
+import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
@@ -28,6 +33,7 @@ from django.test import override_settings
 from localmirror.backends.s3 import MirroredS3Storage
 
 from .contents import CONTENTS, LARGE, closed_file
+from .disks import disk
 from .rigs import Rig
 from .wire import Rule
 
@@ -372,8 +378,8 @@ def test_directories_that_deleted_files_have_left_are_no_obstacle(rig: Rig) -> N
 # open() for writing
 
 
-def write_and_close(storage: Any, mode: str, data: Any) -> None:
-    with storage.open("a.txt", mode) as file:
+def write_and_close(storage: Any, mode: str, data: Any, name: str = "a.txt") -> None:
+    with storage.open(name, mode) as file:
         file.write(data)
 
 
@@ -564,6 +570,108 @@ def test_with_log_the_remote_alone_is_written(rig: Rig, caplog: pytest.LogCaptur
 
     assert rig.raw_all() == {"a.txt": b"a"}
     assert str(rig.mirror) in caplog.text
+
+
+@pytest.mark.parametrize("rig", ["s3-moto"], indirect=True)
+def test_with_log_what_is_written_bit_by_bit_reaches_the_remote_too(rig: Rig, tmp_path: Path) -> None:
+    content = os.urandom(250_000)
+    with disk(tmp_path / "disk") as mount:
+        rig.mirror = mount.root / "mirror"
+        storage = rig.storage(mirror_on_error="log")
+        storage.save("a.bin", ContentFile(b"old"))
+
+        with mount.full(leaving=100_000):
+            write_and_close(storage, "wb", content, "a.bin")
+            assert rig.raw_get("a.bin") == content
+            assert not (rig.mirror / "a.bin").exists()
+            assert_spools_are_gone(rig)
+
+        write_and_close(storage, "ab", b"more", "a.bin")
+        assert rig.raw_get("a.bin") == mirrored(rig)["a.bin"] == content + b"more"
+
+
+@pytest.mark.parametrize("rig", ["s3-moto"], indirect=True)
+def test_a_name_that_the_file_system_cannot_hold_is_refused_before_the_remote_has_it(rig: Rig) -> None:
+    storage = rig.storage()
+    for name in (f"{'x' * 300}.txt", f"new/{'x' * 300}", f"{'x' * 300}/a.txt", f"new/{'ü' * 200}/a.txt"):
+        with pytest.raises(OSError, match="File name too long"):
+            storage.save(name, ContentFile(b"a"))
+        with pytest.raises(OSError, match="File name too long"):
+            write_and_close(storage, "wb", b"a", name)
+
+    assert rig.raw_list() == []
+    assert directories(rig) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs the right to become somebody else")
+@pytest.mark.parametrize("rig", ["s3-moto"], indirect=True)
+def test_a_directory_of_somebody_else_is_refused_before_the_remote_has_the_file(rig: Rig) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o777)
+        rig.mirror = Path(directory, "mirror")
+        storage = rig.storage()
+        with override_settings(FILE_UPLOAD_DIRECTORY_PERMISSIONS=0o777):
+            storage.save("mine/a.txt", ContentFile(b"old"))
+            storage.save("b.txt", ContentFile(b"old"))
+        for path in rig.mirror.rglob("*"):
+            path.chmod(0o777 if path.is_dir() else 0o666)
+        rig.mirror.chmod(0o777)
+        (rig.mirror / "mine").chmod(0o755)
+        os.seteuid(65534)
+        try:
+            for name in ("mine/a.txt", "mine/new/a.txt"):
+                with pytest.raises(PermissionError, match="mine"):
+                    storage.save(name, ContentFile(b"new"))
+            storage.save("b.txt", ContentFile(b"new"))
+        finally:
+            os.seteuid(0)
+
+        assert rig.raw_all() == mirrored(rig) == {"mine/a.txt": b"old", "b.txt": b"new"}
+
+
+@pytest.mark.parametrize("rig", ["s3-moto"], indirect=True)
+def test_a_copy_that_could_not_be_replaced_is_not_trusted(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = rig.storage(mirror_max_age=3600)
+    storage.save("a.txt", ContentFile(b"old"))
+    monkeypatch.setattr(os, "replace", mock.Mock(side_effect=OSError(errno.EIO, "Input/output error")))
+
+    with pytest.raises(OSError, match="Input/output"):
+        storage.save("a.txt", ContentFile(b"new"))
+    monkeypatch.undo()
+
+    assert storage.open("a.txt").read() == rig.raw_get("a.txt") == b"new"
+
+
+@pytest.mark.parametrize("rig", ["s3-moto"], indirect=True)
+def test_what_the_remote_has_lost_is_sent_again(rig: Rig) -> None:
+    """A name with a digest is sent once only, until the remote is heard to have lost it."""
+    storage = rig.storage()
+    name = f"a.{hashlib.md5(b'a').hexdigest()[:12]}.txt"
+    storage.save(name, ContentFile(b"a"))
+    rig.raw_delete(name)
+
+    assert not storage.exists(name)
+    assert rig.storage().save(name, ContentFile(b"a")) == name
+
+    assert rig.raw_all() == mirrored(rig) == {name: b"a"}
+
+
+@pytest.mark.parametrize("rig", ["s3-moto"], indirect=True)
+def test_what_the_mirror_keeps_for_itself_is_out_of_reach(rig: Rig, tmp_path: Path) -> None:
+    storage = rig.storage()
+    storage.save("a.txt", ContentFile(b"a"))
+    (rig.mirror / "alias").symlink_to(".localmirror")
+    with pytest.raises(SuspiciousFileOperation, match="alias"):
+        storage.save("alias/index/a.json", ContentFile(b"a"))
+
+    shutil.move(rig.mirror / ".localmirror", tmp_path / "outside")
+    (rig.mirror / ".localmirror").symlink_to(tmp_path / "outside")
+    before = sorted((tmp_path / "outside").rglob("*"))
+    with pytest.raises(SuspiciousFileOperation, match=r"\.localmirror is a link"):
+        rig.storage().save("b.txt", ContentFile(b"b"))
+
+    assert rig.raw_list() == ["a.txt"]
+    assert sorted((tmp_path / "outside").rglob("*")) == before
 
 
 # As a part of Django

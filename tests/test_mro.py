@@ -13,7 +13,7 @@ from django.contrib.staticfiles.storage import (
     StaticFilesStorage,
 )
 from django.core.exceptions import ImproperlyConfigured
-from django.core.files.storage import FileSystemStorage
+from django.core.files.storage import FileSystemStorage, InMemoryStorage
 from storages.backends.s3 import S3ManifestStaticStorage, S3StaticStorage, S3Storage
 
 from localmirror import CompressorMirrorMixin, LocalMirrorMixin, StaticMirrorMixin
@@ -40,7 +40,18 @@ class HashingBetween(StaticMirrorMixin, ManifestFilesMixin, LocalMirrorMixin, S3
     """The role above hashing."""
 
 
-ORDERS: list[type] = [HashingAbove, HashingBelow, AdapterBelow, HashingBetween]
+class HashingBelowAlone(LocalMirrorMixin, S3ManifestStaticStorage):
+    """The same without a role: nothing but static files is hashed."""
+
+
+class HashingAboveAlone(ManifestFilesMixin, LocalMirrorMixin, S3StaticStorage):
+    """Hashing above the mirror, without a role."""
+
+
+ORDERS: list[type] = [
+    *(HashingAbove, HashingBelow, AdapterBelow, HashingBetween),
+    *(HashingBelowAlone, HashingAboveAlone),
+]
 
 
 def requests(deployment: Deployment) -> list[tuple[str, str]]:
@@ -153,6 +164,29 @@ def test_a_wrong_order_spells_out_the_right_one(make: Callable[[], type]) -> Non
     assert raised.type is ImproperlyConfigured, raised.value
     assert "Wrong" in str(raised.value)
     assert "hashing, role, mirror, remote" in str(raised.value)
+
+
+def test_a_storage_in_memory_goes_through_generic() -> None:
+    with pytest.raises(ImproperlyConfigured, match=r"generic\.MirroredStorage"):
+
+        class Wrong(LocalMirrorMixin, InMemoryStorage): ...
+
+
+def test_a_misspelt_attribute_is_an_error() -> None:
+    with pytest.raises(ImproperlyConfigured, match="'mirror_max_ages'. Did you mean 'mirror_max_age'"):
+
+        class Wrong(LocalMirrorMixin, S3Storage):
+            mirror_max_ages = 5
+
+
+def test_attributes_of_a_class_may_be_options_and_methods() -> None:
+    class Fine(LocalMirrorMixin, S3Storage):
+        mirror_max_age = 5
+
+        def mirror_of(self, name: str) -> str:
+            return name
+
+    assert Fine.mirror_max_age == 5
 
 
 def test_a_class_that_only_adds_something_is_no_wrong_order() -> None:

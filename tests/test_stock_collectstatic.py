@@ -56,6 +56,19 @@ def test_a_second_run_and_a_change(rig: Rig, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rig", ["s3-moto"], indirect=True)
+def test_a_bucket_that_was_emptied_is_filled_again(rig: Rig, tmp_path: Path) -> None:
+    project = stock(rig, tmp_path)
+    assert project.run("collectstatic", "--no-input").returncode == 0
+    for name in rig.raw_list():
+        rig.raw_delete(name)
+
+    assert project.run("collectstatic", "--no-input").returncode == 0
+
+    assert assert_whole(rig).keys() == FILES.keys()
+    assert public(rig) == mirrored(rig)
+
+
+@pytest.mark.parametrize("rig", ["s3-moto"], indirect=True)
 def test_ours_takes_over_what_django_has_deployed(rig: Rig, tmp_path: Path) -> None:
     project = stock(rig, tmp_path)
     assert project.run("collectstatic", "--no-input").returncode == 0

@@ -66,8 +66,8 @@ def test_deployments(rig: Rig, tmp_path: Path) -> None:
         assert all(not name or name.startswith(".localmirror/") or name == MANIFEST for name in [r.name for r in seen])
     assert documented(rig, "first release, into an empty bucket") == f"n + {cold}"
     assert documented(rig, "k objects differ") == f"k + {changed}"
-    assert documented(rig, "nothing has changed") == str(len(unchanged))
-    assert documented(rig, "nothing has changed, on a new builder") == str(len(fresh))
+    for seen in (unchanged, fresh):
+        assert documented(rig, "nothing has changed, on the same builder or a new one") == str(len(seen))
 
 
 @counted

@@ -126,7 +126,7 @@ class Command(OwnProcess, collectstatic.Command):
         with offline(), _failing_clearly(storage), storage.staging(lock=not self.dry_run) as staging:
             self.staging = staging
             if self.uploads is not None:
-                self.uploads.begin(learn=staging.can_learn and not self.clear)
+                self.uploads.begin()
                 staging.observer = self.uploads
             self.storage = _WatchedStorage(storage, staging, self.log)
             try:

@@ -14,6 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import ContentFile, File
 
 from localmirror.content import SpooledContent
+from localmirror.current import nothing_outdated
 from localmirror.hashing import check_role
 from localmirror.local import Spool, is_read_only_error
 from localmirror.manifest import keep, pinned_name, read_manifest
@@ -128,12 +129,14 @@ class CompressorMirrorMixin(StagedFirst):
     def staging_output(self) -> Iterator[StagedOutput]:
         """Save output to the mirror alone, in all threads, until the end of the ``with`` block.
 
-        `StagedOutput.publish` uploads it. The offline manifest is none of it: it is published when it is saved.
+        `StagedOutput.publish` uploads it. The offline manifest is none of it: it is published when it is saved. No
+        source and no manifest is read from the mirror meanwhile because the remote cannot be reached.
         """
         staged = StagedOutput(self)
         self.__dict__["_localmirror_output"] = staged
         try:
-            yield staged
+            with nothing_outdated():
+                yield staged
         finally:
             del self.__dict__["_localmirror_output"]
 

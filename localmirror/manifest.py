@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.files.base import ContentFile
 
-from localmirror.exceptions import ReleaseNotPublishedError
+from localmirror.current import must_be_current
+from localmirror.exceptions import PublishError, ReleaseNotPublishedError
 from localmirror.local import MirrorDirectory, is_read_only_error
 from localmirror.names import RESERVED
 from localmirror.offline import is_offline
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from localmirror.release import Release
 
 logger = logging.getLogger("localmirror")
+
+# Noted on a storage whose manifest came from the mirror because the remote could not be reached.
+_OUTDATED = "_localmirror_manifest_may_be_outdated"
 
 
 def pinned_name(release: str, name: str) -> str:
@@ -30,7 +34,8 @@ def open_manifest(storage: LocalMirrorMixin, name: str, mode: str = "rb") -> Con
 
     Read from the remote, in one request; from the mirror where ``mirror_manifest`` is ``"local"``, inside `offline`
     and, with a warning, while the remote cannot be reached. With ``mirror_release`` it is that release's manifest.
-    Raises FileNotFoundError if there is none, `ReleaseNotPublishedError` if a pinned release is not there.
+    Raises FileNotFoundError if there is none, `ReleaseNotPublishedError` if a pinned release is not there; inside
+    `localmirror.current.nothing_outdated` PublishError if the remote's cannot be read.
     """
     data = read_manifest(storage, name)
     return ContentFile(data if "b" in mode else data.decode("utf-8"), name)
@@ -61,7 +66,14 @@ def _from_remote(storage: LocalMirrorMixin, source: str) -> bytes:
     try:
         with storage.missing_is_not_found(source):
             storage.download(source, buffer)
+    except FileNotFoundError:
+        raise
     except Exception as error:
+        if must_be_current():
+            raise PublishError(
+                f"The manifest {source!r} cannot be read from {storage.describe_remote()}, and the copy in the mirror "
+                f"may be older: {storage.describe_error(error)}"
+            ) from error
         if not storage.is_unavailable(error) or storage.mirror.find(source) is None:
             raise
         logger.warning(
@@ -70,10 +82,20 @@ def _from_remote(storage: LocalMirrorMixin, source: str) -> bytes:
             storage.mirror.root,
             storage.describe_error(error),
         )
+        storage.__dict__[_OUTDATED] = True
         return _from_mirror(storage, source)
     data = buffer.getvalue()
     keep(storage, source, data)
     return data
+
+
+def renew_manifest(storage: Any) -> None:
+    """Let *storage* read its manifest again if the one that it goes by came from the mirror for want of a remote.
+
+    Raises as `open_manifest` does.
+    """
+    if storage.__dict__.pop(_OUTDATED, False) and hasattr(storage, "load_manifest"):
+        storage.hashed_files, storage.manifest_hash = storage.load_manifest()
 
 
 def _from_mirror(storage: LocalMirrorMixin, source: str) -> bytes:

@@ -122,6 +122,10 @@ def test_every_old_setting_has_its_row() -> None:
         (None, "hashes names, which compressor's output has in them already"),
         (None, "configure it to overwrite existing files"),
         (None, "The offline manifest could not be written to"),
+        (None, "cannot be read: "),
+        (None, ", and the copy in the mirror "),
+        (None, " in the mirror may be older than what is in "),
+        (django, "name in 'extends' tag: "),
         (None, "that this process is pinned to (mirror_release) is not published"),
     ],
 )

@@ -9,12 +9,16 @@ from compressor.cache import get_offline_hexdigest
 from compressor.exceptions import OfflineGenerationError
 from compressor.management.commands import compress
 from compressor.storage import default_offline_manifest_storage, get_storage
+from django.conf import STATICFILES_STORAGE_ALIAS, settings
 from django.core.checks import Tags
+from django.core.files.storage import storages
 from django.core.management.base import CommandError
 
+from localmirror.contrib.compressor.templates import WatchedParser, reason_of
 from localmirror.exceptions import LocalMirrorError
 from localmirror.management.output import human_size
 from localmirror.management.process import OwnProcess
+from localmirror.manifest import renew_manifest
 from localmirror.output import StagedOutput
 from localmirror.publish import Result
 from localmirror.remote import RemoteSeam
@@ -51,14 +55,23 @@ class Command(OwnProcess, compress.Command):
 
     def compress(self, *args: Any, **kwargs: Any) -> Any:
         """Compress what one template engine finds. Raises CommandError if any block was lost."""
+        self.unread: dict[str, str] = {}
         self.errors: list[CommandError] = []
+        failure: Exception | None = None
+        if self.staged is not None:
+            _know_static_files()
         try:
             manifest, count, results = super().compress(*args, **kwargs)
         except (CommandError, OfflineGenerationError) as error:
-            for lost in self.errors:
-                self.stderr.write(str(lost))
-            lost_templates = f"{len(self.errors)} template(s) could not be compressed." if self.errors else str(error)
-            raise CommandError(f"{lost_templates} The offline manifest is as it was.") from error
+            failure = error
+        lost = [f"{name} cannot be read: {reason}" for name, reason in self.unread.items()]
+        lost += map(str, self.errors)
+        for each in lost:
+            self.stderr.write(each)
+        if lost:
+            failure = CommandError(f"{len(lost)} template(s) could not be compressed.")
+        if failure is not None:
+            raise CommandError(f"{str(failure).rstrip('.')}. The offline manifest is as it was.") from failure
         if None in manifest.values():
             raise CommandError("A block was left unfinished. The offline manifest is as it was.")
         self.engines_left -= 1
@@ -66,6 +79,11 @@ class Command(OwnProcess, compress.Command):
             self._publish(self.staged)
         # Threads fill it in any order; the same blocks are to make the same bytes on each run and on every host.
         return dict(sorted(manifest.items())), count, results
+
+    def __get_parser(self, engine: str) -> WatchedParser:
+        # django-compressor 4.6.0 passes over templates that it cannot parse, and gives no other way to its parsers
+        # than this method. Two leading underscores make the same name of it here, since that class is a Command too.
+        return WatchedParser(super().__get_parser(engine), self.get_loaders(), self.unread)
 
     def _compress_template(
         self, offline_manifest: Any, nodes: Any, parser: Any, template: Any, errors: list[CommandError]
@@ -78,8 +96,9 @@ class Command(OwnProcess, compress.Command):
                 for context in contexts:
                     self._check_mode(node, context, parser, template)
             super()._compress_template(offline_manifest, nodes, parser, template, errors)
-        except Exception as error:
-            errors.append(CommandError(f"An error occurred during rendering {template.template_name}: {error}"))
+        except BaseException as error:  # sys.exit(), for one, ends a thread of a pool and nothing else
+            reason = str(error) if isinstance(error, CommandError) else reason_of(error)
+            errors.append(CommandError(f"An error occurred during rendering {template.template_name}: {reason}"))
 
     def _check_mode(self, node: Any, context: Any, parser: Any, template: Any) -> None:
         # django-compressor 4.6.0 knows a block in the offline manifest by its content alone: of two that differ in
@@ -117,6 +136,12 @@ class Command(OwnProcess, compress.Command):
         return CommandError(
             f"The offline manifest could not be written to {storage.describe_remote()}: {storage.describe_error(error)}"
         )
+
+
+def _know_static_files() -> None:
+    """Build the storage for static files: threads that all need it first would build one each, and read for each."""
+    if STATICFILES_STORAGE_ALIAS in settings.STORAGES:
+        renew_manifest(storages[STATICFILES_STORAGE_ALIAS])
 
 
 def _sentence(results: list[Result]) -> str:

@@ -7,6 +7,8 @@ from importlib import import_module
 
 from localmirror.remote import Engine, RemoteSeam
 
+# Of Python's errors, those about a value that no provider's SDK was asked for yet: it may well take it.
+_NO_WORD = (TypeError, ValueError, OverflowError)
 # The process that has used obstore first, among this one and those it was forked from.
 _first_user: int | None = None
 
@@ -48,7 +50,7 @@ def _made(engine: type[Engine], storage: RemoteSeam) -> Engine:
     try:
         return engine(storage)
     except Exception as error:
-        if type(error).__module__.partition(".")[0] != "obstore":
+        if type(error).__module__.partition(".")[0] != "obstore" and type(error) not in _NO_WORD:
             raise
         raise Unfit(f"obstore cannot be set up ({type(error).__name__})") from None
 

@@ -59,21 +59,29 @@ class AzureEngine(ObstoreUploads):
         self.part_size = options["max_single_put_size"]
         url = storage.endpoint_url
         proxy, certificates = as_requests(url, options.get("connection_verify", True))
-        wait = options["read_timeout"] + SENDING_SECONDS
+        waits = {"connect": options["connection_timeout"], "read": options["read_timeout"], "sending": SENDING_SECONDS}
         self._store = AzureStore(
             storage.azure_container,
             config={
-                "account_name": storage.service_client.account_name,
+                "account_name": self._account(),
                 "endpoint": url,
                 "skip_signature": False,
                 "use_emulator": False,
                 "use_fabric_endpoint": False,
             },
-            client_options=connection(url, proxy, certificates, connect=options["connection_timeout"], wait=wait),
+            client_options=connection(url, proxy, certificates, **waits),
             retry_config=retries(1 + options.get("retry_total", 3)),
             credential_provider=self.credentials,
         )
         self.keys()
+
+    def _account(self) -> str:
+        # The SDK reads it off an address of Azure's, where keys do not tell it; signatures and tokens do without.
+        client = self.storage.service_client
+        name = getattr(client.credential, "account_name", None) or client.account_name or self.storage.account_name
+        if not name:
+            raise Unfit("obstore needs the name of the account")
+        return str(name)
 
     def keys(self) -> dict[str, Any]:
         client = self.storage.service_client

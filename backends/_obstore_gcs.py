@@ -59,11 +59,11 @@ class GoogleCloudEngine(ObstoreUploads):
         self._url = str(storage.client.api_endpoint)
         self.keys()
         proxy, certificates = as_requests(self._url)
-        wait = _ANSWER_SECONDS + SENDING_SECONDS
+        waits = {"connect": _CONNECT_SECONDS, "read": _ANSWER_SECONDS, "sending": SENDING_SECONDS}
         self._store = GCSStore(
             storage.bucket_name,
             config={"base_url": self._url, "skip_signature": False},
-            client_options=connection(self._url, proxy, certificates, connect=_CONNECT_SECONDS, wait=wait),
+            client_options=connection(self._url, proxy, certificates, **waits),
             retry_config=retries(_ATTEMPTS),
             credential_provider=self.credentials,
         )

@@ -28,6 +28,8 @@ _WORDS = {
     "ContentType": "Content-Type",
     "StorageClass": "Storage-Class",
 }
+# Of which S3 takes no smaller ones but the last: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
+_SMALLEST_PART = 5 << 20
 _OPERATIONS = {"PUT": "PutObject", "GET": "ListObjectsV2"}
 _CONNECTION_ERRORS = {"Timeout": boto.ReadTimeoutError, "Connect": boto.EndpointConnectionError}
 
@@ -47,7 +49,7 @@ class S3Engine(ObstoreEngine):
             delete_many=s3.S3MirrorMixin,
         )
         self.multipart_from = storage.transfer_config.multipart_threshold
-        self.part_size = storage.transfer_config.multipart_chunksize
+        self.part_size = max(_SMALLEST_PART, storage.transfer_config.multipart_chunksize)
         self._lock = threading.Lock()
         self._locate()
         self.store()

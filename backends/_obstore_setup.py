@@ -20,12 +20,30 @@ _MARGIN = 300
 # Between two attempts, doubled each time: a few attempts then span some seconds, as with the SDKs.
 _FIRST_PAUSE = timedelta(seconds=0.3)
 
+# Where systems keep their certificates, as a variable that repeats it may say.
+_SYSTEM_CERTIFICATES = (
+    "/etc/ssl/certs",
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/pki/tls/certs",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/pki/tls/cert.pem",
+)
 
-def connection(url: str, proxy: str | None, certificates: str | None, *, connect: float, wait: float) -> ClientConfig:
+
+def connection(
+    url: str, proxy: str | None, certificates: str | None, *, connect: float | None, read: float | None, sending: float
+) -> ClientConfig:
     """Return how to connect to *url*: through *proxy* or none, trusting the *certificates* of a file, or anybody.
 
-    *connect* and *wait* are the seconds that a connection and a whole request may take.
+    *connect* and *read* are the seconds that the SDK waits for a connection and for an answer, *sending* those that
+    a request may take beyond. Raises Unfit if the SDK waits without end, or trusts others than obstore would.
     """
+    if connect is None or read is None:
+        raise Unfit("obstore has no word for waiting without end")
+    wait = read + sending
     is_http = url.startswith("http:")
     options: ClientConfig = {
         "allow_http": is_http,
@@ -40,6 +58,7 @@ def connection(url: str, proxy: str | None, certificates: str | None, *, connect
         options["proxy_url"] = proxy if "://" in proxy else f"http://{proxy}"
         del options["proxy_excludes"]
     if certificates and not is_http:
+        _trust_nobody_else(certificates)
         # Also where they are the default ones: obstore refuses to start on a system that has none itself.
         try:
             with open(certificates, "rb") as file:
@@ -72,6 +91,15 @@ def refuse_to_follow(variables: Iterable[str]) -> None:
     found = sorted({name.upper() for name in os.environ} & set(variables))
     if found:
         raise Unfit(f"obstore would follow {', '.join(found)} of the environment")
+
+
+def _trust_nobody_else(certificates: str) -> None:
+    """Raise Unfit if the environment makes obstore trust others than *certificates* and the system's; no SDK would."""
+    known = {os.path.realpath(place) for place in (*_SYSTEM_CERTIFICATES, certificates)}
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        places = os.environ.get(name, "").split(os.pathsep)
+        if any(os.path.exists(place) and os.path.realpath(place) not in known for place in places):
+            refuse_to_follow([name])
 
 
 class Credentials:

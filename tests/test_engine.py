@@ -163,6 +163,18 @@ def test_parameters_may_depend_on_the_full_key(s3: Any) -> None:
 @pytest.mark.parametrize(("size", "gzip"), [(5 * MIB - 1, False), (5 * MIB, False), (13 * MIB, False), (6 * MIB, True)])
 def test_large_files_go_in_the_parts_that_save_would_send(s3: Any, tmp_path: Path, size: int, gzip: bool) -> None:
     transfers = TransferConfig(multipart_threshold=5 * MIB, multipart_chunksize=5 * MIB)
+    send_in_parts(s3, tmp_path, size, gzip, transfers, -(-size // (5 * MIB)))
+
+
+@only_moto
+@pytest.mark.parametrize("size", [2 * MIB, 6 * MIB])
+def test_parts_are_as_large_as_s3_demands(s3: Any, tmp_path: Path, size: int) -> None:
+    transfers = TransferConfig(multipart_threshold=MIB, multipart_chunksize=MIB)
+    send_in_parts(s3, tmp_path, size, False, transfers, -(-size // (5 * MIB)))
+
+
+def send_in_parts(s3: Any, tmp_path: Path, size: int, gzip: bool, transfers: TransferConfig, parts: int) -> None:
+    """Send a file as ``_save`` does, and through the engine; compare."""
     storage = s3.storage("static", transfer_config=transfers, gzip=gzip)
     name = "large.css" if gzip else "large.bin"
     data = os.urandom(size)
@@ -176,7 +188,7 @@ def test_large_files_go_in_the_parts_that_save_would_send(s3: Any, tmp_path: Pat
     found = everything_about(s3, name)
     assert found == own
     assert bool(sent_by_sdk(seen)) is gzip
-    assert seen.counts()["PUT"] == max(1, -(-size // (5 * MIB)))
+    assert seen.counts()["PUT"] == parts
 
 
 def test_a_part_that_fails_leaves_nothing_behind(s3: Any, tmp_path: Path) -> None:
@@ -625,6 +637,35 @@ def test_trusts_whom_boto3_trusts(
     assert len(server.seen) == (0 if how == "default" else 2)
 
 
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
+def test_trusts_nobody_whom_the_environment_names_to_others(
+    tmp_path: Path, answering: Any, authority: Any, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    bundle, context = authority
+    server = answering(context=context)
+    monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    monkeypatch.setenv(name, bundle if name == "SSL_CERT_FILE" else str(Path(bundle).parent))
+    quick = Config(retries={"total_max_attempts": 1})
+    engine = static_storage(tmp_path, endpoint_url=server.address, client_config=quick).bulk_engine()
+    with pytest.raises(boto.SSLError):
+        list(engine.remote_files())
+    assert name in engine.remarks[0]
+
+
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
+def test_certificates_of_the_environment_may_be_those_of_the_system_or_of_boto3(
+    tmp_path: Path, answering: Any, authority: Any, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    bundle, context = authority
+    server = answering(context=context)
+    monkeypatch.setenv(name, bundle if name == "SSL_CERT_FILE" else "/etc/ssl/certs")
+    list(engine_for(static_storage(tmp_path, endpoint_url=server.address, verify=bundle)).remote_files())
+    monkeypatch.setenv("SSL_CERT_FILE", bundle)
+    list(engine_for(static_storage(tmp_path, endpoint_url=server.address, verify=False)).remote_files())
+    assert len(server.seen) == 2
+
+
 @pytest.mark.parametrize("name", ["garbage", "missing"])
 def test_certificates_that_cannot_be_read_are_the_sdks_to_complain_of(
     tmp_path: Path, answering: Any, name: str
@@ -826,8 +867,10 @@ def test_what_a_project_adds_to_requests_is_added(s3: Any, cls: Any) -> None:
         {"client_config": Config(client_cert="/a.pem")},
         {"client_config": Config(proxies_config={"proxy_ca_bundle": "/a.pem"})},
         {"bucket_name": "site--use1-az4--x-s3"},
+        {"client_config": Config(read_timeout=None)},
+        {"client_config": Config(connect_timeout=None)},
     ],
-    ids=["signature 2", "unsigned", "client certificate", "proxies_config", "express"],
+    ids=["signature 2", "unsigned", "client certificate", "proxies_config", "express", "read", "connect"],
 )
 def test_stands_back_where_boto3_does_what_it_cannot(tmp_path: Path, options: dict[str, Any]) -> None:
     engine = static_storage(tmp_path, region_name="us-east-1", **options).bulk_engine()

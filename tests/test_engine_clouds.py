@@ -180,6 +180,29 @@ def test_azure_is_asked_with_a_token_that_is_renewed(
     assert storage.is_fatal(caught.value)
 
 
+@pytest.mark.parametrize("how", ["signature", "key"])
+def test_azure_may_be_behind_any_name(
+    google_server: Google, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """The SDK reads the account off the names of Azure's own clouds alone."""
+    monkeypatch.setenv("HTTP_PROXY", google_server.url)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    words: dict[str, Any] = {"account_name": "account", "azure_ssl": False, "sas_token": "sv=1&sig=c2ln"}
+    if how == "key":
+        text = f"BlobEndpoint=http://blobs.stack.invalid;AccountName=account;AccountKey={KEY}"
+        words = {"connection_string": text}
+    storage = MirroredAzureStaticStorage(
+        azure_container="site", endpoint_suffix="stack.invalid", mirror_location=str(tmp_path), **words
+    )
+    engine_for(storage).upload("a.css", content("a.css", b"a{}"), immutable=False)
+    (stored,) = google_server.stored
+    host = "account.blob" if how == "signature" else "blobs"
+    assert stored["name"].startswith(f"http://{host}.stack.invalid/site/a.css")
+    assert ("sig=c2ln" in stored["name"]) is (how == "signature")
+    assert str(google_server.tokens[0]).startswith("SharedKey account:" if how == "key" else "None")
+
+
 AZURE_POISON = {
     **dict.fromkeys(["AZURE_STORAGE_SAS_KEY", "AZURE_STORAGE_TOKEN", "AZURE_STORAGE_ACCOUNT_NAME"], "poison"),
     **dict.fromkeys(["AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_TENANT_ID", "AZURE_CONTAINER_NAME"], "poison"),
@@ -223,6 +246,20 @@ def test_azure_calls_what_a_project_overrides(rig: Any, cls: Any) -> None:
     engine = cls(mirror_location=str(rig.mirror), **rig.options("static")).bulk_engine()
     assert type(engine) is Engine
     assert len(engine.remarks) == 1
+
+
+@on_azure
+@pytest.mark.parametrize(
+    "options",
+    [{"read_timeout": None}, {"connection_timeout": None}, {"retry_total": -1}, {"retry_total": "3"}],
+    ids=["read", "connect", "negative", "text"],
+)
+def test_azure_takes_any_value_that_the_sdk_takes(rig: Any, options: dict[str, Any]) -> None:
+    engine = rig.storage("static", client_options=options).bulk_engine()
+    assert type(engine) is Engine
+    assert len(engine.remarks) == 1
+    engine.upload("a.css", content("a.css", b"a{}"), immutable=False)
+    assert [file.name for file in engine.remote_files()] == ["a.css"]
 
 
 @on_azure

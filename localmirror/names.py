@@ -25,6 +25,9 @@ _DIGEST = re.compile(r"(?<![0-9A-Za-z])[0-9a-f]{8,128}(?![0-9A-Za-z])")
 #: How hashing mixins put a digest into a name: before the last extension.
 HASH_PART = re.compile(r"\.[0-9a-f]{8,64}(?=(?:\.[^./]*)?$)")
 
+# User and password in an address (RFC 3986, 3.2.1).
+_USER_INFO = re.compile(r"(?<=://)[^\s/?#]*@")
+
 _ALGORITHMS = ("md5", "sha1", "sha256")
 
 
@@ -134,7 +137,8 @@ def first_line(error: BaseException) -> str:
 
 
 def redact(text: str, secrets: Mapping[str, Any]) -> str:
-    """Return *text* without any of the values of *secrets* that occur in it."""
+    """Return *text* without any of the values of *secrets* that occur in it, or who logs in at an address."""
+    text = _USER_INFO.sub("", text)
     for value in secrets.values():
         if isinstance(value, str) and len(value) >= 4:
             text = text.replace(value, "***")

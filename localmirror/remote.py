@@ -13,7 +13,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any, ClassVar, NamedTuple
-from urllib.parse import urlsplit, urlunsplit
 
 from django.core.files.base import File
 from django.core.files.storage import Storage
@@ -152,7 +151,7 @@ class RemoteSeam(Base):
     def describe_remote(self) -> str:
         """Return words that name the remote in a message: no credential, whatever the configuration holds."""
         told = [
-            f"{name.removesuffix('_name').removesuffix('_url')} {_without_credentials(str(getattr(self, name)))!r}"
+            f"{name.removesuffix('_name').removesuffix('_url')} {str(getattr(self, name))!r}"
             for name in self.identity_attributes
             if getattr(self, name, None)
         ]
@@ -347,10 +346,3 @@ def renamed_error(storage: RemoteSeam, name: str, stored: str) -> PublishError:
     return PublishError(
         f"{storage.describe_remote()} stored {name!r} as {stored!r}: configure it to overwrite existing files."
     )
-
-
-def _without_credentials(value: str) -> str:
-    if "@" not in value or "://" not in value:
-        return value
-    parts = urlsplit(value)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

@@ -249,8 +249,10 @@ def test_no_message_carries_a_credential(rig: Rig) -> None:
     storage = rig.storage("static", endpoint_url=endpoint)
 
     told = storage.describe_remote() + storage.describe_error(OSError(f"no answer for {key} with {secret}"))
+    told += storage.describe_error(OSError('no answer from "http://somebody:else@127.0.0.1:9/img/a@2x.png"'))
 
-    assert "127.0.0.1:9" in told
+    assert '"http://127.0.0.1:9/img/a@2x.png"' in told
+    assert "else" not in told
     assert "somebody" not in told
     assert key not in told
     assert secret not in told

@@ -365,7 +365,7 @@ class TestUnknownStorages:
             remote={"BACKEND": f"{__name__}.Particular", "OPTIONS": options}, mirror_location=str(tmp_path)
         )
         said = storage.describe_error(OSError("hush-hush t0ken! https://me:s3cret@example.com/x"))
-        assert said == "OSError: *** *** https://me:***@example.com/x"
+        assert said == "OSError: *** *** https://example.com/x"
         assert storage.describe_remote() == "Particular (url=https://example.com/x)"
 
 

@@ -11,6 +11,9 @@ from django.conf import settings
 from django.contrib.staticfiles.storage import ManifestFilesMixin, StaticFilesStorage
 from django.core.cache import BaseCache, caches
 
+from localmirror.exceptions import LocalMirrorError
+from localmirror.names import first_line
+
 if TYPE_CHECKING:
     from localmirror.release import Release
 
@@ -19,6 +22,11 @@ _DEFAULT_MAX_AGE = 60
 
 # Names of releases that nobody asks for any more leave the cache after a while.
 _KEEP_SECONDS = 7 * 24 * 3600
+
+
+def cache_alias() -> str:
+    """Return the alias of the cache that holds the names: ``staticfiles`` if there is one, else ``default``."""
+    return _ALIAS if _ALIAS in settings.CACHES else "default"
 
 
 class CachedNames(Mapping[str, str]):
@@ -35,7 +43,7 @@ class CachedNames(Mapping[str, str]):
 
     @property
     def _cache(self) -> BaseCache:
-        return caches[_ALIAS if _ALIAS in settings.CACHES else "default"]
+        return caches[cache_alias()]
 
     def _key(self, *parts: str) -> str:
         digest = hashlib.sha256("\0".join((_identity(self._storage), *parts)).encode("utf-8", "surrogatepass"))
@@ -75,9 +83,24 @@ class CachedNames(Mapping[str, str]):
         self._read_before = (digest, names)
         self._cache.set_many({self._key(digest, name): hashed for name, hashed in names.items()}, _KEEP_SECONDS)
         for release in releases:
-            max_age = getattr(self._storage, "mirror_max_age", _DEFAULT_MAX_AGE)
-            self._cache.set(self._live_key(release), digest, max_age)
+            self._cache.set(self._live_key(release), digest, self._max_age)
         return names
+
+    @property
+    def _max_age(self) -> float | None:
+        max_age: float | None = getattr(self._storage, "mirror_max_age", _DEFAULT_MAX_AGE)
+        return max_age
+
+    def announce(self, manifest: str, *releases: str | None) -> None:
+        """Do as `remember` does for a release that has just gone live. Raises LocalMirrorError if it cannot be done."""
+        try:
+            self.remember(manifest, *releases)
+        except Exception as error:  # every cache has errors of its own
+            seen = "" if self._max_age is None else f"Processes that share it see it within {self._max_age:g} seconds. "
+            raise LocalMirrorError(
+                f"The release is live, but the cache {cache_alias()!r} could not be told: {type(error).__name__}: "
+                f"{first_line(error).rstrip('.')}. {seen}Run it again when the cache can be reached."
+            ) from error
 
 
 class CachedFilesMixin(ManifestFilesMixin):
@@ -103,17 +126,20 @@ class CachedFilesMixin(ManifestFilesMixin):
             self.hashed_files = CachedNames(self)
 
     def save_manifest(self) -> None:
-        """Save the manifest, and tell the cache unless a release is only being staged."""
+        """Save the manifest, and tell the cache unless a release is only being staged.
+
+        Raises LocalMirrorError if the manifest is saved and the cache cannot be told.
+        """
         super().save_manifest()
         if not getattr(self, "is_staging", False):
             manifest = self.read_manifest()
             if manifest is not None:
-                CachedNames(self).remember(manifest, None)
+                CachedNames(self).announce(manifest, None)
 
     def release_went_live(self, release: Release) -> None:
-        """Tell the cache the names of the release that has just become public."""
+        """Tell the cache the names of the release that has just become public. Raises LocalMirrorError if it cannot."""
         if release.manifest is not None:
-            CachedNames(self).remember(release.manifest.decode(), None, release.pinned_id)
+            CachedNames(self).announce(release.manifest.decode(), None, release.pinned_id)
 
     def stored_name(self, name: str) -> str:
         """Return the hashed name of *name*. Raises ValueError if ``manifest_strict`` and there is none."""

@@ -15,7 +15,7 @@ from localmirror.hashing import CachedStaticFilesStorage
 
 from .corpus import Project
 from .rigs import Rig, S3MotoRig, prepared
-from .servers import require, shared
+from .servers import free_port, require, shared
 from .servers.memcached import Memcached
 from .servers.redis import Redis
 
@@ -170,6 +170,40 @@ def test_a_cache_that_forgets_most_names_costs_one_read(tmp_path: Path, rig: Rig
             assert storage.url(name)
 
     assert seen.counts().get("GET", 0) <= 1
+
+
+@pytest.mark.parametrize(
+    ("max_age", "seen"),
+    [(30, "Processes that share it see it within 30 seconds. Run"), (None, "refused. Run it again")],
+)
+def test_a_cache_that_cannot_be_told_is_one_sentence_after_the_release_is_live(
+    tmp_path: Path, rig: Rig, max_age: float | None, seen: str
+) -> None:
+    port = free_port()
+    caches = {"default": {"BACKEND": BACKENDS["redis"], "LOCATION": f"redis://127.0.0.1:{port}"}}
+    project = site(tmp_path, rig, caches, mirror_max_age=max_age)
+    (project.directory / "listening.py").write_text(
+        "from django.apps import AppConfig\n"
+        "class Listening(AppConfig):\n"
+        "    name = 'listening'\n"
+        "    path = '/'\n"
+        "    def ready(self):\n"
+        "        from localmirror.signals import release_published\n"
+        "        release_published.connect(self.told)\n"
+        "    def told(self, **kwargs):\n"
+        "        print('told of the release')\n"
+    )
+    project.settings["INSTALLED_APPS"] = [*project.settings["INSTALLED_APPS"], "listening.Listening"]
+    project.write()
+
+    result = project.run("collectstatic", "--no-input")
+
+    assert result.returncode == 1
+    assert "The release is live, but the cache 'default' could not be told: ConnectionError: " in result.stderr
+    assert seen in result.stderr
+    assert "Traceback" not in result.stderr
+    assert "told of the release" in result.stdout
+    assert "staticfiles.json" in rig.raw_list()
 
 
 def test_without_a_mirror_on_djangos_own_storage(tmp_path: Path, cache_settings: dict[str, Any]) -> None:

@@ -147,9 +147,11 @@ class Publish:
             self._remember()
         if self.succeeded:
             tell = getattr(self.storage, "release_went_live", None)
-            if tell is not None:
-                tell(release)
-            signals.release_published.send(type(self.storage), storage=self.storage, release=release)
+            try:
+                if tell is not None:
+                    tell(release)
+            finally:
+                signals.release_published.send(type(self.storage), storage=self.storage, release=release)
 
     def _publish(self) -> Iterator[Result]:
         self._list()

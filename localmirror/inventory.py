@@ -14,6 +14,9 @@ _UNSIFTED_LIMIT = 50_000
 # Names in a page of a listing, which is what a request costs. After as many foreign ones it may pay to jump ahead.
 _PAGE = 1000
 
+# How long whoever cancels a listing waits for the answer to its last request.
+_LAST_REQUEST_SECONDS = 3
+
 
 class Inventory:
     """The remote's files by name, as far as they can belong to the release.
@@ -35,10 +38,12 @@ class Inventory:
         self._done = threading.Event()
         self._cancelled = False
         self._error: Exception | None = None
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Begin listing, in the background."""
-        threading.Thread(target=self._run, name="localmirror-listing", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="localmirror-listing", daemon=True)
+        self._thread.start()
 
     def _run(self) -> None:
         try:
@@ -104,10 +109,12 @@ class Inventory:
         return self._done.is_set()
 
     def cancel(self) -> None:
-        """Let the listing end; nobody waits for it any more."""
+        """Let the listing end. Nobody needs it any more, but what it is in the middle of might outlive Python."""
         with self._told_more:
             self._cancelled = True
             self._told_more.notify_all()
+        if self._thread is not None:
+            self._thread.join(_LAST_REQUEST_SECONDS)
 
     def wait(self) -> dict[str, RemoteFile]:
         """Return all that was kept, by name. Raises what the listing raised."""

@@ -28,7 +28,7 @@ def go_live(publish: Publish, *, changed: bool) -> Literal["uploaded", "current"
     foreign = _foreign_manifest_storage(storage)
     try:
         current = release.manifest is None or _is_live(publish, foreign)
-        if changed or publish.everything or not current or release.record_name not in publish.remote:
+        if changed or publish.everything or not current or not _is_recorded(publish):
             _upload_record(publish)
         if release.manifest is not None and release.manifest_name is not None and (not current or publish.everything):
             content = ContentFile(release.manifest, release.manifest_name)
@@ -56,7 +56,7 @@ def _foreign_manifest_storage(storage: Any) -> Any:
 
 
 def _is_live(publish: Publish, foreign: Any) -> bool:
-    release, storage = publish.release, publish.storage
+    release = publish.release
     manifest, name = release.manifest, release.manifest_name
     if manifest is None or name is None:
         return True
@@ -66,14 +66,31 @@ def _is_live(publish: Publish, foreign: Any) -> bool:
                 return bool(file.read() == manifest)
         except FileNotFoundError:
             return False
+    return _has(publish, name, manifest)
+
+
+def _has(publish: Publish, name: str, data: bytes) -> bool:
+    """Whether the remote has *data* as *name*, as the listing tells, or else the file itself."""
     there = publish.remote.get(name)
     if there is None:
         return False
     if there.md5 is not None:
-        return there.md5 == storage.encoded_md5(name, ContentFile(manifest, name))
+        return there.md5 == publish.storage.encoded_md5(name, ContentFile(data, name))
     buffer = io.BytesIO()
-    storage.download(name, buffer)
-    return buffer.getvalue() == manifest
+    publish.storage.download(name, buffer)
+    return buffer.getvalue() == data
+
+
+def _is_recorded(publish: Publish) -> bool:
+    """Whether record and pinned manifest of this very release are there; an id may have been given away before."""
+    release = publish.release
+    if release.record_name not in publish.remote:
+        return False
+    if release.manifest is None or release.manifest_name is None:
+        return True
+    name = pinned_name(release.id, release.manifest_name)
+    # What names the release itself depends on what is in it.
+    return _has(publish, name, release.manifest) if release.pinned_id else name in publish.remote
 
 
 def _upload_record(publish: Publish) -> None:

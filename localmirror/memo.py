@@ -283,6 +283,12 @@ def names_kept(storage: Any, kept: Mapping[str, str]) -> Iterator[None]:
             del vars(storage)[name]
 
 
+def leaves_sources(storage: Any) -> bool:
+    """Whether what *storage* makes of collected files is known to get names of its own."""
+    known = (*_KNOWN_HASHING, "localmirror.precompressed")
+    return all(cls.__module__ in known for cls in type(storage).__mro__ if "post_process" in vars(cls))
+
+
 def what_decides(storage: Any, names: Iterable[str]) -> str | None:
     """Return a digest of all that decides what hashing makes of a file, but for the contents of files.
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from django.core.files.base import ContentFile, File
 
@@ -19,7 +19,7 @@ from localmirror.exceptions import LocalMirrorError
 from localmirror.index import stamp_of
 from localmirror.local import MirrorDirectory, Spool
 from localmirror.manifest import place_manifest
-from localmirror.memo import Memo, names_kept, stamp_of_open, stamp_of_source
+from localmirror.memo import Memo, leaves_sources, names_kept, stamp_of_open, stamp_of_source
 from localmirror.names import (
     HASH_PART,
     SIBLING_ENCODINGS,
@@ -30,25 +30,13 @@ from localmirror.names import (
     is_sibling,
     sibling_of,
 )
+from localmirror.observer import Observer
 from localmirror.release import Release, ReleaseFile
 from localmirror.sources import KnownSource, Source, digests_handed_on, source_of, told
 from localmirror.writing import MirroredFile
 
 if TYPE_CHECKING:
     from localmirror.roles import StaticMirrorMixin
-
-
-class Observer(Protocol):
-    """What a staging tells while it goes on, to whoever uploads meanwhile."""
-
-    def narrow(self, originals: Iterable[str]) -> None:
-        """All that is collected is known."""
-
-    def wants(self, name: str) -> bool:
-        """Whether it is of use to be offered *name*."""
-
-    def offer(self, file: ReleaseFile) -> None:
-        """The bytes of *file* are final."""
 
 
 class Staging:
@@ -67,10 +55,12 @@ class Staging:
         self._lock = threading.Lock()
         self._before = staged_before(self.mirror)
         self._files: dict[str, ReleaseFile] = {}
-        self._deleted: set[str] = set()
+        self._deleted: dict[str, str | None] = {}
+        self._gone: dict[str, str] = {}
         self._found: set[str] = set()
         self._outputs: dict[str, set[str]] = {}
         self._produced: set[str] = set()
+        self._removed: set[str] = set()
         self._snapshot: dict[str, str] | None = None
         self._memo = Memo(self.mirror)
 
@@ -78,6 +68,11 @@ class Staging:
     def address(self) -> str | None:
         """The address that the remote puts before all names, None if there is no such thing."""
         return self.storage.base_address()
+
+    @cached_property
+    def _leaves_sources(self) -> bool:
+        """Whether post-processing is known to write nothing over what was collected."""
+        return leaves_sources(self.storage)
 
     # -- what the storage calls while staging --------------------------------------------------------------------
 
@@ -97,7 +92,8 @@ class Staging:
                 self._place(spool, name)
             self._note(name, digests)
         with self._lock:
-            self._deleted.discard(name)
+            self._deleted.pop(name, None)
+            self._gone.pop(name, None)
             if self._snapshot is not None:
                 self._produced.add(name)
             elif name in self._found:
@@ -165,8 +161,19 @@ class Staging:
         return told(file, Source(name, noted.md5)) if noted and noted.stamp == stamp_of(found) and "b" in mode else file
 
     def find(self, name: str) -> os.stat_result | None:
-        """Return the status of *name* in the mirror, None for what has been deleted in this staging."""
-        return None if name in self._deleted else self.mirror.find(name)
+        """Return the status of *name* in the mirror.
+
+        None for what has been deleted in this staging, and for what only an earlier release had among its sources.
+        """
+        found = self.mirror.find(name)
+        return found if found is not None and not self._is_hidden(name, stamp_of(found)) else None
+
+    def _is_hidden(self, name: str, stamp: str | None) -> bool:
+        """Whether *name* counts for nothing: unless it was written anew, past the storage perhaps."""
+        return (name in self._deleted and self._deleted[name] == stamp) or self._gone.get(name, "") == stamp
+
+    def _to_delete(self, tree: Mapping[str, os.stat_result]) -> set[str]:
+        return {name for name, stamp in self._deleted.items() if name not in tree or stamp_of(tree[name]) == stamp}
 
     def status(self, name: str) -> os.stat_result:
         """Return the status of *name* in the mirror. Raises FileNotFoundError if it is not there."""
@@ -189,16 +196,18 @@ class Staging:
     def listdir(self, path: str) -> tuple[list[str], list[str]]:
         """Return the directories and files that the staged tree has directly in *path*."""
         directories, files = self.mirror.listdir(path)
-        return directories, [name for name in files if posixpath.join(path, name) not in self._deleted]
+        return directories, [name for name in files if self.find(posixpath.join(path, name)) is not None]
 
     def delete(self, name: str) -> None:
         """Put off deleting *name* until the end."""
         if self.held.pop(name, None) is None and not self.storage.is_manifest(name):
+            found = self.mirror.find(name)
             with self._lock:
-                self._deleted.add(name)
+                self._deleted[name] = stamp_of(found) if found is not None else None
 
     def holds(self, name: str, source_storage: Any, path: str) -> bool:
         """Whether the staged tree has *name* with just the bytes of *path* in the finder's *source_storage*."""
+        name = clean_file_name(name)
         present = self.find(name)
         if present is None or os.path.islink(self.mirror.path(name)):
             return False
@@ -217,6 +226,8 @@ class Staging:
     def post_process(self, paths: Mapping[str, tuple[Any, str]], **options: Any) -> Iterator[tuple[str, Any, Any]]:
         """Let the storage post-process *paths*, but for what still holds of the last time; yield as it does."""
         self.begin_post_processing()
+        # A finder may yield "a\\b"; two names for one file would confuse hashing.
+        paths = {clean_file_name(name): source for name, source in paths.items()}
         there = self._still_there()
         kept = {} if options["dry_run"] else self._memo.kept(self.storage, paths, there)
         for name, output in kept.items():
@@ -241,7 +252,7 @@ class Staging:
 
     def _still_there(self) -> dict[str, ReleaseFile]:
         before, now = self._before.files if self._before else {}, self._snapshot or {}
-        return {n: f for n, f in before.items() if now.get(n) == f.stamp and n not in self._deleted}
+        return {n: f for n, f in before.items() if now.get(n) == f.stamp and not self._is_hidden(n, f.stamp)}
 
     def sources(self, paths: Mapping[str, tuple[Any, str]]) -> dict[str, tuple[Any, str]]:
         """Return *paths*, as ``post_process`` takes them, with sources that tell what is known of them."""
@@ -263,8 +274,17 @@ class Staging:
     def begin_post_processing(self) -> None:
         """Watch the mirror directory: what changes from now on belongs to the release, however it is written."""
         self._snapshot = {name: stamp_of(found) for name, found in self.mirror.walk()}
+        # A reference to a file that is gone from the sources leads nowhere, whatever earlier releases have left here.
+        for name in self.names_staged_before():
+            if name in self._snapshot and name not in self._found and not self._may_be_made(name):
+                self._gone[name] = self._snapshot[name]
         if self.observer is not None:
             self.observer.narrow(self._found)
+
+    def _may_be_made(self, name: str) -> bool:
+        """Whether *name* looks like what post-processing makes of a collected file, which it may take as it is."""
+        plain, _ = sibling_of(name) or (name, "")
+        return plain in self._found or HASH_PART.sub("", plain, count=1) != plain
 
     def produced(self, name: str, output: str | None, processed: Any) -> None:
         """Tell what post-processing yielded for *name*."""
@@ -276,10 +296,11 @@ class Staging:
     def settled(self, name: str) -> None:
         """Tell that the bytes of *name* are final, as far as can be foreseen."""
         observer = self.observer
-        if observer is None or name in self._deleted or not observer.wants(name):
+        may_change = self._snapshot is None and not self._leaves_sources
+        if observer is None or may_change or not observer.wants(name):
             return
         # What was noted a moment ago need not be looked at again: the digest is checked when the file is sent.
-        noted = self._files.get(name)
+        noted = self._files.get(name) if name not in self._deleted else None
         if noted is None and (found := self.find(name)) is not None:
             noted = self.known(name, found)
         if noted is not None:
@@ -295,14 +316,16 @@ class Staging:
         tree = dict(self.mirror.walk())
         superseded = self._superseded()
         outputs = set().union(*self._outputs.values())
-        names = (self._found | outputs | self._produced | self._written_past(tree)) - self._deleted - superseded
+        deleted = self._to_delete(tree)
+        self._removed = deleted | superseded
+        names = (self._found | outputs | self._produced | self._written_past(tree)) - self._removed
         names |= set(_siblings(names, tree))
         renamed = {n for n, made in self._outputs.items() if any(m != n and not is_sibling(m, n) for m in made)}
         originals = renamed - outputs
         originals |= {name for name in names if (sibling := sibling_of(name)) and sibling[0] in originals}
         files = {name: self._file(name, tree.get(name), original=name in originals) for name in sorted(names)}
         manifest_name = next(iter(self.held), None)
-        earlier = set(self.names_staged_before()) - files.keys() - self._deleted
+        earlier = set(self.names_staged_before()) - files.keys() - deleted
         return Release(files, manifest_name, self.held.get(manifest_name or ""), self.storage.mirror_release, earlier)
 
     def _file(self, name: str, found: os.stat_result | None, *, original: bool) -> ReleaseFile:
@@ -332,7 +355,7 @@ class Staging:
         changed = {name for name, found in tree.items() if before.get(name) != stamp_of(found)}
         return {
             name
-            for name in changed - self._produced - self._found - self._deleted
+            for name in changed - self._produced - self._found
             # What another storage saves into the same directory meanwhile, compressor's say, is no part of this.
             if not self.storage.is_manifest(name) and not self.storage.index.written_since(name, self._started)
         }
@@ -340,7 +363,7 @@ class Staging:
     def commit(self, release: Release) -> None:
         """Write down the staged release and carry out the deletes that were put off."""
         ours = set(self.names_staged_before()) | self._files.keys()
-        for name in (self._deleted | self._superseded()) - release.files.keys():
+        for name in self._removed - release.files.keys():
             if name in ours:
                 self.mirror.delete(name)
         self._memo.write(release.files)

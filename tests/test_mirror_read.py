@@ -486,6 +486,26 @@ def test_building_a_storage_offline_asks_nothing(s3: Rig) -> None:
     assert seen == []
 
 
+@pytest.mark.parametrize("rig", ["s3-moto"], indirect=True)
+@pytest.mark.parametrize("fault", ["fail", "cut"])
+def test_an_old_copy_is_served_if_the_new_one_cannot_be_had(
+    rig: Rig, warnings: pytest.LogCaptureFixture, fault: str
+) -> None:
+    storage = rig.storage(mirror_max_age=0)
+    storage.save("a.txt", ContentFile(b"old"))
+    rig.raw_put("a.txt", b"new" * 1000)
+    if fault == "fail":
+        rule = rig.wire.fail(503, method="GET", name="a.txt")
+    else:
+        rule = rig.wire.cut(method="GET", name="a.txt")
+
+    assert read(storage, "a.txt") == b"old"
+    assert "Serving 'a.txt' from the mirror" in warnings.text
+
+    rule.times = 0
+    assert read(storage, "a.txt") == b"new" * 1000
+
+
 # A mirror that cannot be written to
 
 

@@ -58,6 +58,32 @@ def test_rolling_back_the_code_rolls_back_its_assets(s3: Rig, tmp_path: Path) ->
     assert names_of(s3.storage("manifest", mirror_release="v1")) == old
 
 
+def test_an_id_that_is_given_away_again_leads_to_what_was_published_last(s3: Rig, tmp_path: Path) -> None:
+    project = Project.make(tmp_path, s3)
+    release(s3, project, "v2", "img/logo.png")
+    project.set_options(mirror_release=None)
+    project.corpus.change("img/logo.png")
+    succeeded(deploy(s3, project))
+    latest = assert_whole(s3)
+
+    project.set_options(mirror_release="v2")
+    succeeded(deploy(s3, project))
+
+    s3.mirror = tmp_path / "a fresh host"
+    assert names_of(s3.storage("manifest", mirror_release="v2")) == latest
+
+
+def test_a_pinned_manifest_that_was_lost_is_put_back(s3: Rig, tmp_path: Path) -> None:
+    project = Project.make(tmp_path, s3)
+    paths = release(s3, project, "v2", "img/logo.png")
+    s3.raw_delete(f".localmirror/releases/v2/{MANIFEST}")
+
+    succeeded(deploy(s3, project))
+
+    s3.mirror = tmp_path / "a fresh host"
+    assert names_of(s3.storage("manifest", mirror_release="v2")) == paths
+
+
 @moto
 def test_publishing_a_release_again_is_cheap_and_a_new_id_for_the_same_files_too(rig: Rig, tmp_path: Path) -> None:
     project = Project.make(tmp_path, rig)

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TYPE_CHECKING, Any
 
+from django.contrib.staticfiles.storage import HashedFilesMixin
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import ContentFile
 
-from localmirror.names import sibling_of
+from localmirror.names import Digests, sibling_of
 
 if TYPE_CHECKING:
     from localmirror.roles import StaticMirrorMixin
@@ -19,17 +20,37 @@ else:
     Base = object
 
 _WORKERS = 4
+# In bytes: text that used to shrink and does so no more has become small.
+_SMALL = 1024
+_ORDER = "class X(PrecompressedFilesMixin, ManifestFilesMixin, StaticMirrorMixin, LocalMirrorMixin, S3StaticStorage)"
 
 
 class PrecompressedFilesMixin(Base):
     """Give files that shrink a ``.gz`` and, with the package Brotli, a ``.br`` sibling, by WhiteNoise's compressor.
 
     Stand it before the hashing mixin. The siblings are published with the Content-Encoding and the Content-Type that
-    they are to be served with. Raises ImproperlyConfigured if whitenoise is not installed.
+    they are to be served with. Where a plain name has siblings they follow its content also when it does not shrink any
+    more. Raises ImproperlyConfigured if whitenoise is not installed.
     """
 
     #: Extensions that are not worth compressing; None for WhiteNoise's own list.
     precompress_skip_extensions: tuple[str, ...] | None = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        mro = cls.__mro__
+        for base in mro[: mro.index(PrecompressedFilesMixin)]:
+            if issubclass(base, HashedFilesMixin) and not issubclass(base, PrecompressedFilesMixin):
+                raise ImproperlyConfigured(
+                    f"{cls.__qualname__} names {base.__qualname__} before PrecompressedFilesMixin, which would then "
+                    f"never be asked. The order is compression, hashing, role, mirror, remote, as in {_ORDER}."
+                )
+        if hasattr(cls, "_save") and not hasattr(cls, "mirror_publish"):
+            raise ImproperlyConfigured(
+                f"{cls.__qualname__} has PrecompressedFilesMixin but not LocalMirrorMixin among its bases, so there is "
+                "no release for siblings to be part of. The order is compression, hashing, role, mirror, remote, as in "
+                f"{_ORDER}."
+            )
 
     def post_process(self, paths: dict[str, Any], dry_run: bool = False, **options: Any) -> Iterator[Any]:
         """Post-process as the hashing mixin does, then compress what it produced and what it was given."""
@@ -65,16 +86,24 @@ class PrecompressedFilesMixin(Base):
     def _siblings(self, compressor: Any, name: str) -> list[tuple[str, bytes]]:
         with self.open(name) as file:
             data = file.read()
+        digests = Digests(name)
+        digests.update(data)
         made = []
+        shrinks = True
         for extension, wanted, compress in (
             (".br", compressor.use_brotli, compressor.compress_brotli),
             (".gz", compressor.use_gzip, compressor.compress_gzip),
         ):
-            if wanted:
+            sibling = f"{name}{extension}"
+            # What an earlier release has left under a plain name would be served in place of the new content. The
+            # mirror tells whether there is one; another builder's may be empty.
+            follows = not digests.named and (len(data) <= _SMALL or self.mirror.find(sibling) is not None)
+            if wanted and (shrinks or follows):
                 compressed = compress(data)
-                if not compressor.is_compressed_effectively(extension, name, len(data), compressed):
-                    break
-                made.append((f"{name}{extension}", compressed))
+                # What does not shrink in one way does not in another either.
+                shrinks = shrinks and compressor.is_compressed_effectively(extension, name, len(data), compressed)
+                if shrinks or follows:
+                    made.append((sibling, compressed))
         return made
 
 

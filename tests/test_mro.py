@@ -18,6 +18,7 @@ from storages.backends.s3 import S3ManifestStaticStorage, S3StaticStorage, S3Sto
 
 from localmirror import CompressorMirrorMixin, LocalMirrorMixin, StaticMirrorMixin
 from localmirror.backends.s3 import MirroredS3ManifestStaticStorage, MirroredS3StaticStorage, S3MirrorMixin
+from localmirror.hashing import PrecompressedFilesMixin
 
 from .corpus import FILES, Project
 from .deploying import MANIFEST, Deployment, assert_whole, deploy, mirrored, public, succeeded
@@ -150,9 +151,28 @@ def role_without_mirror() -> type:
     return Wrong
 
 
+def compression_after_hashing() -> type:
+    class Wrong(ManifestFilesMixin, PrecompressedFilesMixin, MirroredS3StaticStorage): ...
+
+    return Wrong
+
+
+def compression_after_prebuilt_hashing() -> type:
+    class Wrong(MirroredS3ManifestStaticStorage, PrecompressedFilesMixin): ...
+
+    return Wrong
+
+
+def compression_without_mirror() -> type:
+    class Wrong(PrecompressedFilesMixin, ManifestStaticFilesStorage): ...
+
+    return Wrong
+
+
 WRONG = [
     *(remote_first, remote_between, hashing_remote_first, local_remote, local_hashing, local_static_last),
     *(role_after_mirror, role_after_remote, role_without_mirror),
+    *(compression_after_hashing, compression_after_prebuilt_hashing, compression_without_mirror),
 ]
 
 
@@ -197,4 +217,8 @@ def test_a_class_that_only_adds_something_is_no_wrong_order() -> None:
 
     class Deeper(Fine): ...
 
-    assert Deeper.role == "static"
+    class Compressed(PrecompressedFilesMixin, Deeper): ...
+
+    class Again(Compressed): ...
+
+    assert Again.role == Deeper.role == "static"

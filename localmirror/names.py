@@ -131,9 +131,21 @@ def digests_of_file(name: str, path: str) -> Digests:
 
 
 def first_line(error: BaseException) -> str:
-    """Return one line that says what went wrong, fit for a list of failures."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+    """Return one line that says what went wrong, fit for a list of failures.
+
+    A line that ends with a colon says nothing yet: the next one goes with it.
+    """
+    said = ""
+    for line in str(error).splitlines():
+        said = f"{said} {line.strip()}".strip()
+        if said and not said.endswith(":"):
+            break
+    return said or type(error).__name__
+
+
+def printable(name: str) -> str:
+    """Return *name* with what would break a line, or not be seen, written as in a literal of Python."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)
 
 
 def redact(text: str, secrets: Mapping[str, Any]) -> str:

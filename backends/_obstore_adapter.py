@@ -32,6 +32,7 @@ class ObstoreAdapter(Engine):
         #: Whether S3 has sent us elsewhere.
         self.moved = False
         self._given_up = ""
+        self._connected = False
 
     def store(self, *, sending: bool = False) -> Any:
         """Return the store of the remote; the one for *sending* is patient with slow lines."""
@@ -65,17 +66,30 @@ class ObstoreAdapter(Engine):
         """Return the exception that the storage would have raised."""
         raise NotImplementedError
 
+    def unconnected(self, failure: Failure) -> Exception:
+        """Return what to raise where obstore has had no connection from the start."""
+        if not failure.disagreed:
+            return self.translated(failure)
+        self._given_up = "obstore and the server, or the proxy, do not agree on a connection"
+        return Unfit(self._given_up)
+
     def asked(self, ask: Callable[[], T]) -> T:
         """Return what *ask* does, or raise what the storage would. Raises Unfit if the storage may fare better."""
         if self._given_up:
             raise Unfit(self._given_up)
         try:
-            return ask()
+            answer = ask()
         except (BaseError, FileNotFoundError, ValueError) as error:
             failure = Failure.of(error)
+        else:
+            self._connected = True
+            return answer
         # Not inside the except clause: obstore's own error would be printed as the context of this one.
         if self.credentials.error is not None:
             raise self.credentials.error
+        self._connected = self._connected or bool(failure.status)
+        if failure.connection == "Connect" and not self._connected:
+            raise self.unconnected(failure)
         if not failure.unclear:
             raise self.translated(failure)
         self.moved = self.moved or failure.elsewhere

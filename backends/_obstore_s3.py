@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from botocore import exceptions as boto
+from botocore.config import Config
 from django.core.files.base import File
 
 from localmirror.backends import _s3_objects, s3
@@ -97,6 +98,15 @@ class S3Engine(ObstoreEngine):
 
     def listed(self, name: str, entry: Any) -> RemoteFile:
         return _s3_objects.remote_file(name, entry["size"], entry["e_tag"], entry["last_modified"])
+
+    def unconnected(self, failure: Failure) -> Exception:
+        # boto3 tells a certificate, a proxy and a server from each other. Once: obstore has tried often enough.
+        client = self.storage.make_client(Config(retries={"total_max_attempts": 1}))
+        try:
+            client.list_objects_v2(Bucket=self.storage.bucket_name, MaxKeys=1)
+        except Exception as error:
+            return error
+        return super().unconnected(failure._replace(disagreed=True))
 
     def translated(self, failure: Failure) -> Exception:
         if failure.connection:

@@ -27,8 +27,9 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 class Failure(NamedTuple):
     """What went wrong: the server's answer (*status*, *code*, *message*), or how the *connection* failed.
 
-    *method* is that of the request, *redirected* tells that the server named no place to go to. What obstore did not
-    understand itself leaves all of them empty.
+    *method* is that of the request, *redirected* tells that the server named no place to go to, *disagreed* that
+    somebody was there but wanted another kind of TLS, certificate or password; *name* is one in a listing that obstore
+    refuses. What obstore did not understand itself leaves all of them empty.
     """
 
     method: str = ""
@@ -37,6 +38,8 @@ class Failure(NamedTuple):
     message: str = ""
     connection: str = ""
     redirected: bool = False
+    disagreed: bool = False
+    name: str = ""
 
     @classmethod
     def of(cls, error: Exception) -> Failure:
@@ -51,6 +54,8 @@ class Failure(NamedTuple):
             _found(r"<Message>(.*?)</Message>", text).partition("\n")[0],
             "" if status else kind,
             "Received redirect without LOCATION" in text or status in ("301", "302", "307", "308"),
+            re.search(r"\bkind: InvalidData\b|\bTunnel", dump) is not None,
+            _found(r'with invalid path: (?:Error parsing )?Path "(.*)"(?: contained|: Encountered)', text),
         )
 
     @property
@@ -68,6 +73,8 @@ class Failure(NamedTuple):
             return "an answer was cut off"
         if self.status in (400, 501) or self.code == "SignatureDoesNotMatch":
             return f"obstore was answered {self.code or self.status}"
+        if self.name:
+            return f"obstore refuses to list the name {self.name!r}"
         return "" if self.status or self.connection else "obstore failed in a way of its own"
 
 

@@ -269,7 +269,7 @@ def test_a_foreign_key_that_obstore_refuses_is_no_obstacle(s3: Any) -> None:
         s3.raw_put(name, b"x")
     engine = engine_for(s3.storage("static"))
     assert {file.name for file in engine.remote_files()} == {"a.css", "b//c.css", "d/../e.css", "z.css"}
-    assert "lists what it has itself" in engine.remarks[0]
+    assert "lists what it has itself: obstore refuses to list the name 'b//c.css'." in engine.remarks[0]
 
 
 @only_moto
@@ -463,6 +463,10 @@ class _Answer(BaseHTTPRequestHandler):
 
     def answer(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.headers.get("Transfer-Encoding") == "chunked":  # boto3's way over TLS
+            while size := int(self.rfile.readline(), 16):
+                self.rfile.read(size + 2)
+            self.rfile.readline()
         self.server.seen.append((f"{self.command} {self.path}", {k.lower(): v for k, v in self.headers.items()}))
         wrong = self.server.region and f"/{self.server.region}/s3/" not in self.headers.get("Authorization", "")
         body = b"<ListBucketResult></ListBucketResult>" if self.command == "GET" else b""
@@ -607,10 +611,15 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ssl.SSLCon
     ca = certificate("ca", "ca", root, root.public_key(), x509.BasicConstraints(True, None))
     host = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
     leaf = certificate("server", "ca", root, key.public_key(), host)
+    builder = x509.CertificateBuilder(ca.subject, ca.subject, root.public_key(), 7, now, now + timedelta(days=1))
+    builder = builder.add_extension(x509.BasicConstraints(True, None), critical=True).add_extension(host, False)
+    own = builder.sign(root, hashes.SHA256())
     pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
     (directory / "ca.pem").write_bytes(ca.public_bytes(pem))
     private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain)
     (directory / "server.pem").write_bytes(leaf.public_bytes(pem) + private)
+    private = root.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain)
+    (directory / "own.pem").write_bytes(own.public_bytes(pem) + private)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(directory / "server.pem")
     return str(directory / "ca.pem"), context
@@ -630,11 +639,47 @@ def test_trusts_whom_boto3_trusts(
     storage = static_storage(tmp_path, endpoint_url=server.address, client_config=quick, **options)
     for way in (storage, engine_for(storage)):
         if how == "default":
-            with pytest.raises(boto.ConnectionError):
+            with pytest.raises(boto.SSLError):
                 list(way.remote_files())
         else:
             list(way.remote_files())
     assert len(server.seen) == (0 if how == "default" else 2)
+
+
+@pytest.mark.parametrize("act", ["list", "upload"])
+def test_a_certificate_that_boto3_accepts_and_obstore_does_not_is_no_obstacle(
+    tmp_path: Path, answering: Any, authority: Any, act: str
+) -> None:
+    """OpenSSL lets an authority's own certificate stand for a server, as that of many a server at home does."""
+    bundle, _ = authority
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(Path(bundle).with_name("own.pem"))
+    server = answering(context=context)
+    options = {"endpoint_url": server.address, "verify": str(Path(bundle).with_name("own.pem"))}
+    engine = engine_for(static_storage(tmp_path, **options))
+    for name in ("a.css", "b.css"):
+        engine.upload(name, content(name, b"a{}"), immutable=False) if act == "upload" else list(engine.remote_files())
+    assert all("amz-sdk-invocation-id" in headers for _, headers in server.seen)
+    assert "do not agree on a connection" in engine.remarks[0]
+
+
+@pytest.mark.parametrize("case", ["nobody listens", "refuses", "https", "https, refuses"])
+def test_what_is_wrong_with_a_proxy_is_told_by_boto3(tmp_path: Path, answering: Any, case: str) -> None:
+    proxy = answering().address if "refuses" in case else "http://127.0.0.1:1"
+    url = "https://s3.invalid" if "https" in case else "http://s3.invalid"
+    proxies = {scheme: proxy.replace("//", "//me:PaSsWoRd@") for scheme in ("http", "https")}
+    if case == "refuses":
+        proxies = {"http": proxy.replace("http:", "https:")}
+    quick = Config(retries={"total_max_attempts": 1}, proxies=proxies)
+    storage = static_storage(tmp_path, endpoint_url=url, client_config=quick)
+    told = []
+    for way in (storage, engine_for(storage)):
+        with pytest.raises((boto.BotoCoreError, boto.ClientError)) as caught:
+            list(way.remote_files())
+        assert storage.is_fatal(caught.value)
+        told.append((type(caught.value), storage.describe_error(caught.value).partition("?")[0]))
+    assert told[0] == told[1]
+    assert "PaSsWoRd" not in str(told)
 
 
 @pytest.mark.parametrize("name", ["SSL_CERT_FILE", "SSL_CERT_DIR"])

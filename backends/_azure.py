@@ -25,21 +25,16 @@ if TYPE_CHECKING:
     class _Base(RemoteSeam, AzureStorage): ...
 
 else:
-    _Base = object
+    _Base = AzureStorage
 
 
 class AzureRepairs(_Base):
-    """Stands between the mirror and AzureStorage, and makes it keep Django's contract for storages."""
+    """AzureStorage as Django's contract for storages would have it, below a mirror."""
 
     mirror_workers: int
 
     def _get_service_client(self) -> Any:
         return connect(self)
-
-    @property
-    def saves_in_its_own_way(self) -> bool:
-        """Whether somebody has overridden what django-storages does to save a file."""
-        return super(RemoteSeam, type(self))._save is not AzureStorage._save
 
     @property
     def endpoint_url(self) -> str:
@@ -121,8 +116,8 @@ class AzureRepairs(_Base):
         return not settings["content_encoding"] and not sibling_of(name)
 
 
-class AzureStaticStorage(AzureStorage):
-    """AzureStorage with names that overwrite, and URLs that are the same each time and show no signature."""
+class AzureStaticStorage(AzureRepairs):
+    """The same with names that overwrite, and URLs that are the same each time and show no signature."""
 
     expiration_secs = None
     overwrite_files = True
@@ -130,7 +125,7 @@ class AzureStaticStorage(AzureStorage):
     def url(self, name: str | None, expire: int | None = None, parameters: Any = None, mode: str = "r") -> str:
         """Return the URL of *name*: signed if *expire* is given, else without asking the SDK, which builds clients."""
         if expire:
-            return str(super().url(name, expire, parameters, mode))
+            return str(super().url(name, expire, parameters, mode))  # type: ignore[call-arg]
         base = urlsplit(self.endpoint_url)
         if self.custom_domain:
             base = base._replace(netloc=self.custom_domain)

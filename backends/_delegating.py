@@ -13,13 +13,16 @@ from django.core.files.base import File
 from django.core.files.storage import FileSystemStorage, InMemoryStorage, Storage
 from storages.utils import get_available_overwrite_name
 
+from localmirror.adapters import overrides
+from localmirror.backends._disk import file_on_disk, replace_on_disk
 from localmirror.backends._files import lock_of
-from localmirror.backends._generic import build, file_on_disk, named_class, replace_on_disk
-from localmirror.content import byte_chunks, written_by
+from localmirror.backends._generic import build, named_class, stock_of
+from localmirror.backends._told import ToldStorage
+from localmirror.content import byte_chunks
 from localmirror.remote import RemoteFile
 
 
-class DelegatingStorage(Storage):
+class DelegatingStorage(ToldStorage):
     """The storage that *remote* names, as the mirror sees it: an alias of ``STORAGES``, or an entry like one.
 
     Raises ImproperlyConfigured for a *remote* that cannot be one, and for options that belong to it.
@@ -46,6 +49,11 @@ class DelegatingStorage(Storage):
             inner = self.__dict__["_localmirror_inner"] = build(self.remote)
         return inner
 
+    def is_stock(self, *names: str) -> bool:
+        """Whether the project has left the methods *names* of the remote as they are known here."""
+        cls = type(self.inner)
+        return not any(overrides(cls, stock_of(cls), name) for name in names)
+
     def _alone(self) -> AbstractContextManager[Any]:
         # In Django's storage in memory all readers of a file share one position.
         return lock_of(self) if isinstance(self.inner, InMemoryStorage) else nullcontext()
@@ -53,11 +61,12 @@ class DelegatingStorage(Storage):
     def file_status(self, name: str) -> RemoteFile | None:
         """Return what the remote says of the file *name*, None if there is no such file."""
         inner: Any = self.inner
-        if hasattr(inner, "file_status"):
-            told: RemoteFile | None = inner.file_status(name)
-            return told
-        if isinstance(inner, FileSystemStorage):
-            return file_on_disk(name, inner.path(name))
+        if self.is_stock("exists", "size", "get_modified_time"):
+            if hasattr(inner, "file_status"):
+                told: RemoteFile | None = inner.file_status(name)
+                return told
+            if isinstance(inner, FileSystemStorage):
+                return file_on_disk(name, inner.path(name))
         with self._alone(), suppress(IsADirectoryError, FileExistsError):  # a directory; below a file
             if inner.exists(name):
                 modified = None
@@ -69,28 +78,12 @@ class DelegatingStorage(Storage):
     def read_into(self, name: str, target: IO[bytes]) -> None:
         """Write all of *name* to *target*."""
         inner: Any = self.inner
-        if hasattr(inner, "read_into"):
+        if hasattr(inner, "read_into") and self.is_stock("_open"):
             inner.read_into(name, target)
             return
         with self._alone(), inner.open(name) as file:
             for chunk in byte_chunks(file):
                 target.write(chunk)
-
-    def _open(self, name: str, mode: str = "rb") -> File[bytes]:
-        return written_by(self.read_into, name)
-
-    def existing(self, name: str) -> RemoteFile:
-        """Return what the remote says of the file *name*. Raises FileNotFoundError if there is no such file."""
-        found = self.file_status(name)
-        if found is None:
-            raise FileNotFoundError(f"{name!r} does not exist.")
-        return found
-
-    def exists(self, name: str) -> bool:
-        return self.file_status(name) is not None
-
-    def size(self, name: str) -> int:
-        return self.existing(name).size
 
     def listdir(self, path: str) -> tuple[list[str], list[str]]:
         with self._alone():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, suppress
@@ -17,7 +16,7 @@ from django.utils.encoding import filepath_to_uri
 from django.utils.timezone import make_naive
 from storages.utils import get_available_overwrite_name
 
-from localmirror.content import written_by
+from localmirror.backends._told import ToldStorage
 from localmirror.mirror import LocalMirrorMixin
 from localmirror.remote import RemoteFile
 
@@ -31,34 +30,22 @@ def abandon(connections: Any) -> None:
     _inherited.append(connections)
 
 
-def temporary_name(name: str) -> str:
-    """Return a name in the directory of *name* that nobody else uses."""
-    return posixpath.join(posixpath.dirname(name), f".{secrets.token_hex(8)}.tmp")
-
-
 def lock_of(storage: Storage) -> AbstractContextManager[Any]:
     """Return the lock under which *storage* works; it is no part of a pickle, and made anew after a fork."""
     lock: AbstractContextManager[Any] = storage.__dict__.setdefault("_localmirror_lock", threading.RLock())
     return lock
 
 
-class FileServerStorage(Storage):
+class FileServerStorage(ToldStorage):
     """Django's storage API over four methods that tell, read and write files on a server.
 
-    It stands before django-storages' class in the MRO. Errors are Python's own: FileNotFoundError for a missing file,
-    PermissionError for a refusal, ConnectionError for a server that cannot be reached.
+    Its subclasses derive from django-storages' class as well, which they mend. Errors are Python's own:
+    FileNotFoundError for a missing file, PermissionError for a refusal, ConnectionError for a server that cannot be
+    reached.
     """
 
     def entries(self, path: str) -> Iterator[tuple[str, RemoteFile | None]]:
         """Iterate over what is in the directory *path*: bare names, with None for a directory."""
-        raise NotImplementedError
-
-    def file_status(self, name: str) -> RemoteFile | None:
-        """Return what the server says of the file *name*, None if there is no such file."""
-        raise NotImplementedError
-
-    def read_into(self, name: str, target: IO[bytes]) -> None:
-        """Write all of *name* to *target*."""
         raise NotImplementedError
 
     def put(self, name: str, content: File[bytes]) -> None:
@@ -74,20 +61,8 @@ class FileServerStorage(Storage):
                 else:
                     yield found
 
-    def _existing(self, name: str) -> RemoteFile:
-        found = self.file_status(name)
-        if found is None:
-            raise FileNotFoundError(f"{name!r} does not exist.")
-        return found
-
-    def exists(self, name: str) -> bool:
-        return self.file_status(name) is not None
-
-    def size(self, name: str) -> int:
-        return self._existing(name).size
-
     def get_modified_time(self, name: str) -> datetime:
-        modified = self._existing(name).modified
+        modified = self.existing(name).modified
         if modified is None:
             raise NotImplementedError("The server does not tell when a file was modified.")
         return modified if settings.USE_TZ else make_naive(modified)
@@ -107,9 +82,6 @@ class FileServerStorage(Storage):
     def _save(self, name: str, content: File[bytes]) -> str:
         self.put(name, content)
         return name
-
-    def _open(self, name: str, mode: str = "rb") -> File[bytes]:
-        return written_by(self.read_into, name)
 
 
 if TYPE_CHECKING:
@@ -133,7 +105,7 @@ class FilesMirrorMixin(_Base):
 
     def download(self, name: str, target: IO[bytes]) -> RemoteFile | None:
         """Write the content of *name* to *target*."""
-        told = self.file_status(name)
+        told = self.existing(name)
         self.read_into(name, target)
         return told
 

@@ -9,9 +9,11 @@ from contextlib import contextmanager, suppress
 from typing import IO, Any, ClassVar
 
 from django.core.files.base import File
+from storages.backends.ftp import FTPStorage
 
 from localmirror.backends import _ftp_commands as commands
-from localmirror.backends._files import FileServerStorage, FilesMirrorMixin, lock_of, temporary_name
+from localmirror.backends._files import FileServerStorage, FilesMirrorMixin, lock_of
+from localmirror.backends._told import temporary_name
 from localmirror.content import CHUNK_SIZE
 from localmirror.remote import RemoteFile
 
@@ -25,8 +27,8 @@ _UNKNOWN = ("500", "501", "502", "504")
 _BINARY = "TYPE I"
 
 
-class FTPRemote(FileServerStorage):
-    """What stands before `FTPStorage` in the MRO, and does what it does right."""
+class FTPRemote(FileServerStorage, FTPStorage):
+    """`FTPStorage`, mended."""
 
     encoding: str
     _config: dict[str, Any]
@@ -40,7 +42,9 @@ class FTPRemote(FileServerStorage):
     @contextmanager
     def _session(self, name: str, refusal: type[OSError] = FileNotFoundError) -> Iterator[ftplib.FTP]:
         with lock_of(self):
-            ftp = self._start_connection()
+            self._start_connection()
+            ftp = self._connection
+            assert ftp is not None
             try:
                 yield ftp
             except ftplib.error_perm as error:
@@ -53,12 +57,12 @@ class FTPRemote(FileServerStorage):
                     raise ConnectionError(f"The FTP server failed at {name!r}: {error}") from error
                 raise
 
-    def _start_connection(self) -> ftplib.FTP:
+    def _start_connection(self) -> None:
         """Connect, or make sure that the connection is alive; no error repeats the configuration."""
         if self._connection is not None:
             try:
                 self._connection.voidcmd(_BINARY)
-                return self._connection
+                return
             except ftplib.all_errors:
                 self._connection.close()
         config = self._config
@@ -77,7 +81,6 @@ class FTPRemote(FileServerStorage):
         except ftplib.all_errors as error:
             raise ConnectionError(f"{where} cannot be reached: {error}") from error
         self._connection = ftp
-        return ftp
 
     def entries(self, path: str) -> Iterator[tuple[str, RemoteFile | None]]:
         with self._session(path) as ftp:
@@ -136,9 +139,10 @@ class FTPRemote(FileServerStorage):
                 raise PermissionError(str(error)) from error
 
 
-class FTPMirrorMixin(FilesMirrorMixin, FTPRemote):
+class FTPMirrorMixin(FilesMirrorMixin):
     """LocalMirrorMixin for `FTPStorage`."""
 
+    repairs = FTPRemote
     mirror_workers = 1  # there is one connection
     identity_attributes: ClassVar[tuple[str, ...]] = ("place",)
     connection_attributes: ClassVar[tuple[str, ...]] = ("_connection",)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     class _Base(RemoteSeam, GoogleCloudStorage): ...
 
 else:
-    _Base = object
+    _Base = GoogleCloudStorage
 
 # The SDK tries for two minutes. Who reads is a page or a starting process that could have gone on with its mirror.
 READING = {"retry": DEFAULT_RETRY.with_timeout(10), "timeout": (10, 60)}
@@ -38,14 +38,9 @@ LISTED = "items(name,size,md5Hash,updated,generation),nextPageToken"
 
 
 class GoogleCloudRepairs(_Base):
-    """Stands between the mirror and GoogleCloudStorage, and makes it keep Django's contract for storages."""
+    """GoogleCloudStorage as Django's contract for storages would have it, below a mirror."""
 
     mirror_workers: int
-
-    @property
-    def saves_in_its_own_way(self) -> bool:
-        """Whether somebody has overridden what django-storages does to save a file."""
-        return super(RemoteSeam, type(self))._save is not GoogleCloudStorage._save
 
     @property
     def endpoint_url(self) -> str:
@@ -106,8 +101,8 @@ class GoogleCloudRepairs(_Base):
         return directories, [file for file in files if file]
 
 
-class GoogleCloudStaticStorage(GoogleCloudStorage):
-    """GoogleCloudStorage with names that overwrite, and URLs that are the same each time."""
+class GoogleCloudStaticStorage(GoogleCloudRepairs):
+    """The same with names that overwrite, and URLs that are the same each time."""
 
     querystring_auth = False
     file_overwrite = True
@@ -115,7 +110,7 @@ class GoogleCloudStaticStorage(GoogleCloudStorage):
     def url(self, name: str | None, parameters: dict[str, Any] | None = None) -> str:
         """Return the URL of *name*; one that is not signed needs neither credentials nor a client."""
         if self.querystring_auth:
-            return str(super().url(name, parameters))
+            return str(super().url(name, parameters))  # type: ignore[call-arg]
         base = self.custom_endpoint or f"{self.endpoint_url}/{self.bucket_name}"
         return f"{base}/{quote(self._normalize_name(clean_name(name)), safe='/~')}"
 

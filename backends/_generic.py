@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
 from django.contrib.staticfiles.storage import HashedFilesMixin
 from django.core.exceptions import ImproperlyConfigured
-from django.core.files.base import File
 from django.core.files.storage import FileSystemStorage, Storage, storages
 from django.utils.module_loading import import_string
 
-from localmirror.backends._files import temporary_name
+from localmirror.adapters import with_repairs
 from localmirror.mirror import LocalMirrorMixin
-from localmirror.remote import RemoteFile
 
 # Storages that have one connection.
 _FILE_SERVERS = ("storages.backends.ftp.FTPStorage", "storages.backends.sftpstorage.SFTPStorage")
 
-# What is put before a storage that is not whole without it.
+# What mends a storage that is not whole without it: a subclass.
 _MENDED = {
     "storages.backends.apache_libcloud.LibCloudStorage": "localmirror.backends._libcloud_storage.LibCloudRemote",
     "storages.backends.ftp.FTPStorage": "localmirror.backends._ftp.FTPRemote",
@@ -79,8 +74,14 @@ def build(remote: Any) -> Storage:
     mended = next((_MENDED[path] for path in _paths(cls) if path in _MENDED), None)
     if mended is None:
         return storages[remote] if isinstance(remote, str) else storages.create_storage(dict(remote))
-    made: Storage = type(cls.__name__, (import_string(mended), cls), {})(**_entry(remote).get("OPTIONS") or {})
+    bases = with_repairs((cls,), stock_of(cls), import_string(mended))
+    made: Storage = type(cls.__name__, bases, {})(**_entry(remote).get("OPTIONS") or {})
     return made
+
+
+def stock_of(cls: type) -> type:
+    """Return the class, *cls* itself or one of its bases, whose methods are known here; else `Storage`."""
+    return next((base for base in cls.__mro__ if base is FileSystemStorage or _path(base) in _MENDED), Storage)
 
 
 def has_one_connection(remote: Any) -> bool:
@@ -94,7 +95,11 @@ def is_mended(storage: Storage) -> bool:
 
 
 def _paths(cls: type) -> list[str]:
-    return [f"{base.__module__}.{base.__qualname__}" for base in cls.__mro__]
+    return [_path(base) for base in cls.__mro__]
+
+
+def _path(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def place_of(storage: Storage, remote: Any) -> str:
@@ -126,25 +131,3 @@ def secrets_of(remote: Any) -> dict[str, str]:
             elif isinstance(value, str) and (login := re.search(r"//[^/:@]*:([^/@]+)@", value)):
                 found[f"{name} {len(found)}"] = login[1]
     return found
-
-
-def file_on_disk(name: str, path: str) -> RemoteFile | None:
-    """Return what there is to say of the file at *path*, known as *name*, None if it is no file."""
-    try:
-        found = os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    if not stat.S_ISREG(found.st_mode):
-        return None
-    return RemoteFile(name, found.st_size, None, datetime.fromtimestamp(found.st_mtime, UTC))
-
-
-def replace_on_disk(storage: FileSystemStorage, name: str, content: File[bytes]) -> str:
-    """Save *content* as *name* in one step; the storage's own way of overwriting writes in place, and through links."""
-    temporary = storage.save(temporary_name(name), content)
-    try:
-        os.replace(storage.path(temporary), storage.path(name))
-    except BaseException:
-        storage.delete(temporary)
-        raise
-    return name

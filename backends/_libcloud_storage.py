@@ -14,6 +14,7 @@ from django.core.files.base import File
 from django.utils.encoding import filepath_to_uri
 from django.utils.timezone import make_naive
 from libcloud.storage.types import ObjectDoesNotExistError
+from storages.backends.apache_libcloud import LibCloudStorage
 from storages.utils import get_available_overwrite_name
 
 from localmirror.backends._libcloud import LibCloudContainer
@@ -24,8 +25,8 @@ from localmirror.remote import RemoteFile
 _MD5 = re.compile(r"[0-9a-f]{32}")
 
 
-class LibCloudRemote(LibCloudContainer):
-    """What stands before django-storages' `LibCloudStorage` in the MRO, and does what it does right."""
+class LibCloudRemote(LibCloudContainer, LibCloudStorage):
+    """django-storages' `LibCloudStorage`, mended."""
 
     #: The setting that URLs begin with where the provider has no public address and there is no *base_url*.
     url_setting = "MEDIA_URL"

@@ -17,7 +17,7 @@ from localmirror.backends._s3_connection import S3Connection
 from localmirror.backends._s3_errors import status_of
 from localmirror.content import CHUNK_SIZE
 from localmirror.names import sibling_of
-from localmirror.remote import RemoteFile, RemoteSeam, Uploaded
+from localmirror.remote import RemoteFile, Uploaded
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
 
@@ -26,10 +26,9 @@ class S3Objects(S3Connection):
     """The part of the S3 adapter that moves one object."""
 
     @property
-    def saves_in_its_own_way(self) -> bool:
-        """Whether somebody has overridden what django-storages does to save a file."""
-        stock = (type(self).bucket, type(self).connection, super(RemoteSeam, type(self))._save)
-        return stock != (S3Storage.bucket, S3Storage.connection, S3Storage._save)
+    def saves_in_its_own_way(self) -> bool:  # type: ignore[override]
+        """Whether somebody has overridden where django-storages sends a file."""
+        return (type(self).bucket, type(self).connection) != (S3Storage.bucket, S3Storage.connection)
 
     def _object(self, name: str) -> dict[str, str]:
         return {"Bucket": self.bucket_name, "Key": self._normalize_name(name)}
@@ -100,12 +99,16 @@ class S3Objects(S3Connection):
         """Write the decoded content of *name* to *target*, in one GET."""
         answer = self._client.get_object(**self._object(name), **self._read_parameters(name))
         body = answer["Body"]
-        if answer.get("ContentEncoding") == "gzip" and self.encodes(name, whatever_is_set=True):
+        if answer.get("ContentEncoding") == "gzip" and self.packs(name, whatever_is_set=True):
             body = gzip.GzipFile(fileobj=body)
         shutil.copyfileobj(body, target, CHUNK_SIZE)
         return remote_file(name, answer["ContentLength"], answer["ETag"], answer["LastModified"])
 
-    def encodes(self, name: str, *, whatever_is_set: bool = False) -> bool:
+    def encodes(self, name: str) -> bool:
+        """Whether ``gzip`` compresses *name*."""
+        return self.packs(name)
+
+    def packs(self, name: str, *, whatever_is_set: bool = False) -> bool:
         """Whether ``gzip`` compresses *name*, or would if it were on."""
         parameters = self._get_write_parameters(self._normalize_name(name))
         wanted = whatever_is_set or self.compresses(parameters)

@@ -11,13 +11,15 @@ from typing import IO, Any, ClassVar
 
 import paramiko
 from django.core.files.base import File
+from storages.backends.sftpstorage import SFTPStorage
 
-from localmirror.backends._files import FileServerStorage, FilesMirrorMixin, lock_of, temporary_name
+from localmirror.backends._files import FileServerStorage, FilesMirrorMixin, lock_of
+from localmirror.backends._told import temporary_name
 from localmirror.remote import RemoteFile
 
 
-class SFTPRemote(FileServerStorage):
-    """What stands before `SFTPStorage` in the MRO, and does what it does right."""
+class SFTPRemote(FileServerStorage, SFTPStorage):
+    """`SFTPStorage`, mended."""
 
     host: str
     root_path: str
@@ -73,7 +75,7 @@ class SFTPRemote(FileServerStorage):
         with self._session() as sftp:
             try:
                 # SFTPStorage's own: with the directories, the mode and the owner that are configured.
-                super(FileServerStorage, self)._save(temporary, content)  # type: ignore[misc]
+                SFTPStorage._save(self, temporary, content)
                 sftp.posix_rename(self._remote_path(temporary), self._remote_path(name))
             except BaseException:
                 with suppress(OSError):
@@ -91,9 +93,10 @@ def _remote_file(name: str, told: Any) -> RemoteFile | None:
     return RemoteFile(name, told.st_size, None, datetime.fromtimestamp(told.st_mtime, UTC))
 
 
-class SFTPMirrorMixin(FilesMirrorMixin, SFTPRemote):
+class SFTPMirrorMixin(FilesMirrorMixin):
     """LocalMirrorMixin for `SFTPStorage`."""
 
+    repairs = SFTPRemote
     mirror_workers = 1  # there is one connection
     identity_attributes: ClassVar[tuple[str, ...]] = ("place",)
     connection_attributes: ClassVar[tuple[str, ...]] = ("_ssh", "_sftp")

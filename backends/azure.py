@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import gzip
 import shutil
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict
-from typing import IO, Any, ClassVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from django.contrib.staticfiles.storage import ManifestFilesMixin
 from django.core.checks import CheckMessage
 from django.core.files.base import File
 
+from localmirror.backends._announced import AnnouncedParameters
 from localmirror.backends._engines import fitting_engine
 from localmirror.backends._extras import needs_extra
 from localmirror.content import CHUNK_SIZE
@@ -23,7 +23,6 @@ with needs_extra("azure"):
     from azure.core import MatchConditions
     from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
     from azure.storage.blob import ContentSettings
-    from storages.backends.azure_storage import AzureStorage
 
     from localmirror.backends._azure import AzureRepairs, AzureStaticStorage, remote_file
     from localmirror.backends._azure_checks import check_signatures
@@ -32,10 +31,21 @@ with needs_extra("azure"):
 _BATCH = 256  # https://learn.microsoft.com/rest/api/storageservices/blob-batch
 
 
-class AzureMirrorMixin(AzureErrors, AzureRepairs):
+if TYPE_CHECKING:
+
+    class _Base(AzureErrors, AzureRepairs): ...
+
+else:
+    _Base = AzureErrors
+
+
+class AzureMirrorMixin(_Base, AnnouncedParameters):
     """LocalMirrorMixin for the AzureStorage of django-storages: exact, and in fewer requests."""
 
+    repairs = AzureRepairs
+    header_names: ClassVar[Mapping[str, str]] = {name: name for name in Headers.__slots__}
     identity_attributes: ClassVar[tuple[str, ...]] = ("endpoint_url", "azure_container", "location")
+    required_attributes: ClassVar[tuple[str, ...]] = ("azure_container",)
     connection_attributes: ClassVar[tuple[str, ...]] = ("_service_client", "_client", "_user_delegation_key")
     listing_tells_content: bool = True
     listing_is_flat: bool = True
@@ -58,8 +68,6 @@ class AzureMirrorMixin(AzureErrors, AzureRepairs):
 
     def upload(self, name: str, file: File[bytes], *, immutable: bool) -> Uploaded:
         """Send *file* in one request, or in blocks straight from disk if it is larger than 8 MB."""
-        if self.saves_in_its_own_way:
-            return super().upload(name, file, immutable=immutable)
         return self._put(name, file, immutable=immutable)
 
     def _put(self, name: str, file: File[bytes], *, immutable: bool, **condition: Any) -> Uploaded:
@@ -102,14 +110,6 @@ class AzureMirrorMixin(AzureErrors, AzureRepairs):
                 if answer.status_code not in (202, 404):
                     raise OSError(f"Cannot delete {path!r}: {answer.status_code} {answer.reason}")
 
-    def header_parameters(self, headers: Headers) -> dict[str, Any]:
-        """Return *headers* as ContentSettings takes them."""
-        return {name: value for name, value in asdict(headers).items() if value is not None}
-
-    def get_object_parameters(self, name: str) -> dict[str, Any]:
-        """Return the configured settings, and those that the mirror asks for during an upload."""
-        return {**super().get_object_parameters(name), **self.announced_parameters()}
-
     def bulk_engine(self) -> Engine:
         """Return the engine over obstore, or the storage's own way where obstore cannot do just what it does."""
         return fitting_engine(self, "localmirror.backends._obstore_azure")
@@ -120,7 +120,7 @@ class AzureMirrorMixin(AzureErrors, AzureRepairs):
         return check_signatures(cls, alias, options)
 
 
-class MirroredAzureStorage(AzureMirrorMixin, AzureStorage):
+class MirroredAzureStorage(AzureMirrorMixin, AzureRepairs):
     """Media on Azure, with a mirror."""
 
 
@@ -136,5 +136,5 @@ class MirroredAzureCachedStaticStorage(CachedFilesMixin, MirroredAzureStaticStor
     """The same with the hashed names in Django's cache."""
 
 
-class MirroredAzureCompressorStorage(CompressorMirrorMixin, AzureMirrorMixin, AzureStaticStorage):  # type: ignore[misc]
+class MirroredAzureCompressorStorage(CompressorMirrorMixin, AzureMirrorMixin, AzureStaticStorage):
     """The output of django-compressor on Azure, with a mirror."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict
-from typing import IO, Any, ClassVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import IO, TYPE_CHECKING, ClassVar
 
 from django.contrib.staticfiles.storage import ManifestFilesMixin
 from django.core.files.base import File
 
+from localmirror.backends._announced import AnnouncedParameters
 from localmirror.backends._engines import fitting_engine
 from localmirror.backends._extras import needs_extra
 from localmirror.backends._gzip import packed_if, unpack
@@ -19,7 +19,6 @@ from localmirror.roles import CompressorMirrorMixin, StaticMirrorMixin
 
 with needs_extra("gcs"):
     from google.api_core.exceptions import GoogleAPICallError, PreconditionFailed
-    from storages.backends.gcloud import GoogleCloudStorage
 
     from localmirror.backends import _gcloud
     from localmirror.backends._gcloud import GoogleCloudRepairs, GoogleCloudStaticStorage
@@ -29,10 +28,21 @@ with needs_extra("gcs"):
 _BATCH = 100
 
 
-class GoogleCloudMirrorMixin(GoogleCloudErrors, GoogleCloudRepairs):
+if TYPE_CHECKING:
+
+    class _Base(GoogleCloudErrors, GoogleCloudRepairs): ...
+
+else:
+    _Base = GoogleCloudErrors
+
+
+class GoogleCloudMirrorMixin(_Base, AnnouncedParameters):
     """LocalMirrorMixin for the GoogleCloudStorage of django-storages: exact, and in fewer requests."""
 
+    repairs = GoogleCloudRepairs
+    header_names: ClassVar[Mapping[str, str]] = {name: name for name in Headers.__slots__}
     identity_attributes: ClassVar[tuple[str, ...]] = ("endpoint_url", "bucket_name", "location")
+    required_attributes: ClassVar[tuple[str, ...]] = ("bucket_name",)
     connection_attributes: ClassVar[tuple[str, ...]] = ("_client", "_bucket")
     listing_tells_content: bool = True
     listing_is_sorted: ClassVar[bool] = True
@@ -60,15 +70,13 @@ class GoogleCloudMirrorMixin(GoogleCloudErrors, GoogleCloudRepairs):
 
     def upload(self, name: str, file: File[bytes], *, immutable: bool) -> Uploaded:
         """Send *file* in one request, or in pieces straight from disk if it is larger than 8 MB."""
-        if self.saves_in_its_own_way:
-            return super().upload(name, file, immutable=immutable)
         return self._put(name, file, immutable=immutable)
 
     def _put(self, name: str, file: File[bytes], *, immutable: bool, **condition: int) -> Uploaded:
         key = self._normalize_name(name)
         with self.announced(self.headers_for(file, immutable=immutable)):
             properties = self.stored_as(key, file)
-        return Uploaded(name, self.send(key, file, properties, packed=self.encodes(name), **condition))
+        return Uploaded(name, self.send(key, file, properties, packed=self.packs(name), **condition))
 
     def upload_manifest(self, name: str, file: File[bytes], *, seen: RemoteFile | None) -> Uploaded:
         """Send the manifest on the condition that its generation is the one that was *seen*."""
@@ -84,11 +92,15 @@ class GoogleCloudMirrorMixin(GoogleCloudErrors, GoogleCloudRepairs):
         start = target.tell()
         blob.download_to_file(target, raw_download=True, **_gcloud.READING)
         told = _gcloud.remote_file(name, blob, size=target.tell() - start)
-        if blob.content_encoding == "gzip" and self.encodes(name, whatever_is_set=True):
+        if blob.content_encoding == "gzip" and self.packs(name, whatever_is_set=True):
             unpack(target, start)
         return told
 
-    def encodes(self, name: str, *, whatever_is_set: bool = False) -> bool:
+    def encodes(self, name: str) -> bool:
+        """Whether ``gzip`` compresses *name*."""
+        return self.packs(name)
+
+    def packs(self, name: str, *, whatever_is_set: bool = False) -> bool:
         """Whether ``gzip`` compresses *name*, or would if it were on."""
         stored = self.stored_as(self._normalize_name(name))
         wanted = whatever_is_set or (self.gzip and stored["content_type"] in self.gzip_content_types)
@@ -96,7 +108,7 @@ class GoogleCloudMirrorMixin(GoogleCloudErrors, GoogleCloudRepairs):
 
     def encoded_md5(self, name: str, file: File[bytes]) -> str:
         """Return the MD5 of the body as it is stored."""
-        with packed_if(self.encodes(name), file) as body:
+        with packed_if(self.packs(name), file) as body:
             return super().encoded_md5(name, body)
 
     def delete_many(self, names: Iterable[str]) -> None:
@@ -111,20 +123,12 @@ class GoogleCloudMirrorMixin(GoogleCloudErrors, GoogleCloudRepairs):
             except GoogleAPICallError:  # one of them: asked singly, what is missing is passed over and the rest told
                 super().delete_many(batch)
 
-    def header_parameters(self, headers: Headers) -> dict[str, Any]:
-        """Return *headers* as properties of a blob."""
-        return {name: value for name, value in asdict(headers).items() if value is not None}
-
-    def get_object_parameters(self, name: str) -> dict[str, Any]:
-        """Return the configured properties, and those that the mirror asks for during an upload."""
-        return {**super().get_object_parameters(name), **self.announced_parameters()}
-
     def bulk_engine(self) -> Engine:
         """Return the engine over obstore, or the storage's own way where obstore cannot do just what it does."""
         return fitting_engine(self, "localmirror.backends._obstore_gcs")
 
 
-class MirroredGoogleCloudStorage(GoogleCloudMirrorMixin, GoogleCloudStorage):
+class MirroredGoogleCloudStorage(GoogleCloudMirrorMixin, GoogleCloudRepairs):
     """Media on Google Cloud Storage, with a mirror."""
 
 
@@ -140,5 +144,5 @@ class MirroredGoogleCloudCachedStaticStorage(CachedFilesMixin, MirroredGoogleClo
     """The same with the hashed names in Django's cache."""
 
 
-class MirroredGoogleCloudCompressorStorage(CompressorMirrorMixin, GoogleCloudMirrorMixin, GoogleCloudStaticStorage):  # type: ignore[misc]
+class MirroredGoogleCloudCompressorStorage(CompressorMirrorMixin, GoogleCloudMirrorMixin, GoogleCloudStaticStorage):
     """The output of django-compressor on Google Cloud Storage, with a mirror."""

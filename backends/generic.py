@@ -11,12 +11,12 @@ from typing import IO, Any, ClassVar
 from django.contrib.staticfiles.storage import ManifestFilesMixin
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import File
-from django.core.files.storage import FileSystemStorage
+from django.core.files.storage import FileSystemStorage, Storage
 
 from localmirror import conf
 from localmirror.backends._delegating import DelegatingStorage
 from localmirror.backends._files import abandon
-from localmirror.backends._generic import has_one_connection, is_mended, named_class, place_of, secrets_of
+from localmirror.backends._generic import has_one_connection, is_mended, named_class, place_of, secrets_of, stock_of
 from localmirror.hashing import CachedFilesMixin
 from localmirror.mirror import LocalMirrorMixin
 from localmirror.names import redact
@@ -66,11 +66,18 @@ class GenericMirrorMixin(LocalMirrorMixin, DelegatingStorage):
     def remote_files(self, prefix: str = "", after: str = "") -> Iterator[RemoteFile]:
         """Iterate over all files of the remote below *prefix*: as the remote lists them, or directory by directory."""
         inner: Any = self.inner
-        return inner.files_below(prefix) if hasattr(inner, "files_below") else super().remote_files(prefix)
+        if hasattr(inner, "files_below") and self.is_stock("listdir", "exists", "size", "get_modified_time"):
+            below: Iterator[RemoteFile] = inner.files_below(prefix)
+            return below
+        return super().remote_files(prefix)
 
     def remote_file(self, name: str) -> RemoteFile | None:
         """Return what the remote says of *name*, None if it has no such file."""
         return self.file_status(name)
+
+    def encodes(self, name: str) -> bool:
+        """Whether the project has overridden how a known storage saves a file, and so perhaps what."""
+        return stock_of(type(self.inner)) is not Storage and not self.is_stock("_save")
 
     def download(self, name: str, target: IO[bytes]) -> RemoteFile | None:
         """Write the content of *name* to *target*."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import mimetypes
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import IO, Any, ClassVar
+from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from django.contrib.staticfiles.storage import ManifestFilesMixin
 from django.core.checks import CheckMessage
@@ -15,21 +15,34 @@ from localmirror.backends._extras import needs_extra
 from localmirror.hashing import CachedFilesMixin
 from localmirror.mirror import LocalMirrorMixin
 from localmirror.names import redact
-from localmirror.remote import Headers, RemoteFile, Uploaded
+from localmirror.remote import RemoteFile, Uploaded
 from localmirror.roles import CompressorMirrorMixin, StaticMirrorMixin
 
 with needs_extra("libcloud"):
     from libcloud.storage.types import ObjectDoesNotExistError
-    from storages.backends.apache_libcloud import LibCloudStorage
 
     from localmirror.backends._libcloud_checks import check_driver
     from localmirror.backends._libcloud_errors import UNAVAILABLE, describe, is_fatal, status_of
     from localmirror.backends._libcloud_storage import LibCloudRemote, etag_of, remote_file_of
 
 
-class LibCloudMirrorMixin(LocalMirrorMixin, LibCloudRemote):
+if TYPE_CHECKING:
+
+    class _Base(LocalMirrorMixin, LibCloudRemote): ...
+
+else:
+    _Base = LocalMirrorMixin
+
+
+class LibCloudMirrorMixin(_Base):
     """LocalMirrorMixin for what apache-libcloud reaches."""
 
+    repairs = LibCloudRemote
+    # Drivers take the Content-Type apart from the others.
+    header_names: ClassVar[Mapping[str, str]] = {
+        "cache_control": "Cache-Control",
+        "content_encoding": "Content-Encoding",
+    }
     missing_errors: ClassVar[tuple[type[BaseException], ...]] = (ObjectDoesNotExistError,)
     unavailable_errors: ClassVar[tuple[type[BaseException], ...]] = UNAVAILABLE
     identity_attributes: ClassVar[tuple[str, ...]] = ("endpoint", "bucket", "location")
@@ -83,11 +96,6 @@ class LibCloudMirrorMixin(LocalMirrorMixin, LibCloudRemote):
             headers = replace(headers, content_encoding=encoding)
         return Uploaded(name, etag_of(self.put(name, file, self.header_parameters(headers), content_type)))
 
-    def header_parameters(self, headers: Headers) -> dict[str, Any]:
-        """Return *headers* as HTTP spells them; drivers take the Content-Type apart from them."""
-        spelt = {"Cache-Control": headers.cache_control, "Content-Encoding": headers.content_encoding}
-        return {name: value for name, value in spelt.items() if value is not None}
-
     def download(self, name: str, target: IO[bytes]) -> RemoteFile | None:
         """Write the content of *name* to *target*, in one request where a name is all that the driver needs."""
         if not self.family.by_name:
@@ -97,11 +105,6 @@ class LibCloudMirrorMixin(LocalMirrorMixin, LibCloudRemote):
         self.read_into(name, target)
         headers = self.driver.connection.connection.getresponse().headers
         return RemoteFile(name, target.tell(), None, None, headers.get("ETag", "").strip('"') or None)
-
-    def delete_many(self, names: Iterable[str]) -> None:
-        """Delete *names*, one by one: libcloud knows no other way."""
-        for name in names:
-            LibCloudRemote.delete(self, name)
 
     def forget_connections(self) -> None:
         """Drop the drivers of all threads."""
@@ -121,11 +124,11 @@ class PublicLibCloudMirrorMixin(LibCloudMirrorMixin):
     url_setting = "STATIC_URL"
 
 
-class MirroredLibCloudStorage(LibCloudMirrorMixin, LibCloudStorage):
+class MirroredLibCloudStorage(LibCloudMirrorMixin, LibCloudRemote):
     """Media on a provider of libcloud's, with a mirror."""
 
 
-class MirroredLibCloudStaticStorage(StaticMirrorMixin, PublicLibCloudMirrorMixin, LibCloudStorage):
+class MirroredLibCloudStaticStorage(StaticMirrorMixin, PublicLibCloudMirrorMixin, LibCloudRemote):
     """Static files on a provider of libcloud's under their own names, with a mirror."""
 
 
@@ -137,5 +140,5 @@ class MirroredLibCloudCachedStaticStorage(CachedFilesMixin, MirroredLibCloudStat
     """Static files on a provider of libcloud's under hashed names that Django's cache lists, with a mirror."""
 
 
-class MirroredLibCloudCompressorStorage(CompressorMirrorMixin, PublicLibCloudMirrorMixin, LibCloudStorage):
+class MirroredLibCloudCompressorStorage(CompressorMirrorMixin, PublicLibCloudMirrorMixin, LibCloudRemote):
     """The output of django-compressor on a provider of libcloud's, with a mirror."""

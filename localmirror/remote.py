@@ -8,12 +8,13 @@ from __future__ import annotations
 import hashlib
 import posixpath
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import File
 from django.core.files.storage import Storage
 
@@ -36,7 +37,8 @@ class RemoteFile:
     """One object as the provider lists it.
 
     *size* is in bytes and *md5* in hexadecimal, both of the stored (perhaps encoded) body; *etag* is the provider's
-    word for this version of the object. None: the provider does not say.
+    word for this version of the object. None: the provider does not say. A *doubtful* one may be the marker of a
+    directory, with a slash behind its name.
     """
 
     name: str
@@ -44,6 +46,7 @@ class RemoteFile:
     md5: str | None = None
     modified: datetime | None = None
     etag: str | None = None
+    doubtful: bool = False
 
     @property
     def fingerprint(self) -> str | None:
@@ -81,7 +84,7 @@ class Engine:
         self.remarks: list[str] = []
 
     def remote_files(self, prefix: str = "", after: str = "") -> Iterator[RemoteFile]:
-        """Iterate over what the remote has, as `RemoteSeam.remote_files` does."""
+        """Iterate over what the remote has, as `RemoteSeam.remote_files` does, but perhaps with some doubtful files."""
         return self.storage.remote_files(prefix, after)
 
     def upload(self, name: str, file: File[bytes], *, immutable: bool) -> Uploaded:
@@ -105,10 +108,14 @@ class RemoteSeam(Base):
     unavailable_errors: ClassVar[tuple[type[BaseException], ...]] = ()
     #: Attributes that, with the class, say which remote this is.
     identity_attributes: ClassVar[tuple[str, ...]] = ("endpoint_url", "bucket_name", "base_url", "location")
+    #: Attributes without which nobody knows where the files are.
+    required_attributes: ClassVar[tuple[str, ...]] = ()
     #: Attributes whose values must never be printed.
     secret_attributes: ClassVar[tuple[str, ...]] = ()
     #: Attributes in which the remote keeps its clients: None in a pickle, and after a fork.
     connection_attributes: ClassVar[tuple[str, ...]] = ()
+    #: What this provider's upload parameters call the fields of `Headers`; one that is not here is left out.
+    header_names: ClassVar[Mapping[str, str]] = {}
     #: Whether `remote_files` tells the MD5 or a lasting ETag of what `upload` has sent in one piece.
     listing_tells_content: bool = False
     #: Whether `remote_files` goes by the order of names, and can begin in the middle.
@@ -119,12 +126,16 @@ class RemoteSeam(Base):
     carries_headers: bool = False
     #: Whether `upload_manifest` leaves it to the remote to compare what it replaces with what was seen.
     writes_on_condition: bool = False
+    #: Whether a project has overridden how the remote saves a file. Found out when the class is created.
+    saves_in_its_own_way: bool = False
+    #: A subclass of the remote that mends it, and stands behind what a project has made of the remote.
+    repairs: ClassVar[type[Storage] | None] = None
 
     @classmethod
     def remote_class(cls) -> type:
-        """Return the class of the remote: the first storage in the MRO that is not part of the mirror."""
+        """Return the class of the remote: the first storage in the MRO that is not localmirror's."""
         for base in cls.__mro__:
-            if issubclass(base, Storage) and not issubclass(base, RemoteSeam):
+            if issubclass(base, Storage) and not issubclass(base, RemoteSeam) and not is_own(base):
                 return base
         return Storage
 
@@ -134,6 +145,12 @@ class RemoteSeam(Base):
         parts = [f"{cls.__module__}.{cls.__qualname__}"]
         parts += [f"{name}={getattr(self, name, None)}" for name in self.identity_attributes]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
+
+    def check_configured(self) -> None:
+        """Raise ImproperlyConfigured, naming the option, if the remote has not been told where its files are."""
+        for name in self.required_attributes:
+            if not getattr(self, name, None):
+                raise ImproperlyConfigured(f"{type(self).__name__} has no {name!r}: set that option.")
 
     def base_address(self) -> str | None:
         """Return the address that the remote puts before all of its names, None where there is no such thing."""
@@ -288,12 +305,13 @@ class RemoteSeam(Base):
         return digest.hexdigest()
 
     def encodes(self, name: str) -> bool:
-        """Whether the remote stores *name* in another form than it was given, compressed for instance."""
-        return False
+        """Whether the remote stores *name* in another form than it was given, compressed for instance, or may."""
+        return self.saves_in_its_own_way
 
     def header_parameters(self, headers: Headers) -> dict[str, Any]:
         """Return *headers* as this provider's upload parameters spell them."""
-        return {}
+        spelt = {word: getattr(headers, field) for field, word in self.header_names.items()}
+        return {word: value for word, value in spelt.items() if value is not None}
 
     def headers_for(self, file: File[bytes], *, immutable: bool) -> Headers:
         """Return the headers that the mirror asks for when *file* is uploaded."""
@@ -339,6 +357,11 @@ class RemoteSeam(Base):
             remote.__setstate__(state)
         else:
             self.__dict__ = state
+
+
+def is_own(cls: type) -> bool:
+    """Whether *cls* is one of localmirror's own."""
+    return cls.__module__.partition(".")[0] == __name__.partition(".")[0]
 
 
 def renamed_error(storage: RemoteSeam, name: str, stored: str) -> PublishError:

@@ -12,6 +12,7 @@ from django.core.checks import CheckMessage, Error, Warning
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
+from localmirror.cached import CachedFilesMixin, cache_alias
 from localmirror.names import redact
 from localmirror.offline import offline
 
@@ -50,7 +51,7 @@ def _mirrored_class(entry: Any) -> type[LocalMirrorMixin] | None:
 def _check_alias(alias: str, cls: type[LocalMirrorMixin], options: dict[str, Any]) -> list[CheckMessage]:
     checks: list[Callable[..., Finding]] = [_check_sources, _check_media_root, _check_domain]
     if cls.role == "static":
-        checks += [_check_signed_urls, _check_static_url]
+        checks += [_check_signed_urls, _check_static_url, _check_cache]
     elif alias == "staticfiles":
         checks.append(_check_role)
     found: list[CheckMessage] = []
@@ -164,6 +165,20 @@ def _check_role(alias: str, storage: Any, location: str) -> Finding:
         obj=cls,
         id="localmirror.W004",
     )
+
+
+def _check_cache(alias: str, storage: Any, location: str) -> Finding:
+    if not isinstance(storage, CachedFilesMixin):
+        return
+    cache = cache_alias()
+    if settings.CACHES[cache]["BACKEND"] == "django.core.cache.backends.dummy.DummyCache":
+        yield Warning(
+            f"STORAGES[{alias!r}] keeps hashed names in CACHES[{cache!r}], which keeps nothing: every {{% static %}} "
+            "reads the whole manifest from the remote.",
+            hint="Add to CACHES: 'staticfiles': {'BACKEND': 'django.core.cache.backends.locmem.LocMemCache'}",
+            obj=type(storage),
+            id="localmirror.W005",
+        )
 
 
 def _check_media_root(alias: str, storage: Any, location: str) -> Finding:

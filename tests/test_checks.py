@@ -173,3 +173,18 @@ def test_static_files_without_the_role(tmp_path: Path) -> None:
     messages = found(tmp_path, backend=MEDIA, mirror_location=str(tmp_path / "mirror"))
     assert ids(messages) == ["localmirror.W004"]
     assert "StaticMirrorMixin" in str(messages[0].hint)
+
+
+@pytest.mark.parametrize("alias", ["default", "staticfiles"])
+def test_hashed_names_in_a_cache_that_keeps_nothing(tmp_path: Path, alias: str) -> None:
+    backend = "localmirror.backends.s3.MirroredS3CachedStaticStorage"
+    dummy = {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}
+    memory = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+    options: dict[str, Any] = {"custom_domain": "static.example.com"}
+
+    (message,) = found(tmp_path, backend=backend, settings={"CACHES": {"default": memory, alias: dummy}}, **options)
+    assert message.id == "localmirror.W005"
+    assert f"CACHES['{alias}']" in message.msg
+    settings = {"CACHES": {"default": dummy, "staticfiles": memory}}
+    assert found(tmp_path, backend=backend, settings=settings, **options) == []
+    assert found(tmp_path, settings={"CACHES": {"default": dummy}}, **options) == []

@@ -106,6 +106,14 @@ def test_every_old_setting_has_its_row() -> None:
     assert set(SUCCESSORS) <= left
 
 
+def test_every_storage_of_compressors_has_its_row() -> None:
+    page = (DOCS / "settings.rst").read_text(encoding="utf-8")
+    source = (Path(compressor.__path__[0]) / "storage.py").read_text(encoding="utf-8")
+    classes = re.findall(r"^class (\w+FileStorage)\b", source, re.MULTILINE)
+    assert len(classes) == 4
+    assert [name for name in classes if f"`compressor.storage.{name}`" not in page] == []
+
+
 @pytest.mark.parametrize(
     ("package", "words"),
     [

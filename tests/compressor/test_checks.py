@@ -88,14 +88,58 @@ def test_so_has_one_with_classes_of_its_own(rig: S3MotoRig) -> None:
 
 
 def test_a_backend_that_cannot_be_imported(check: Checker) -> None:
+    wrong, right = f"{S3}.MirroredS3CompresorStorage", f"{S3}.MirroredS3CompressorStorage"
     for alias in ("compressor", "compressor-offine"):
-        (found,) = check(**check.with_options(alias, backend=f"{S3}.MirroredS3CompresorStorage"))
+        (found,) = check(**check.with_options(alias, backend=wrong))
         assert found.id == "localmirror.E101"
-        assert f"STORAGES['{alias}']" in found.message
-        assert "MirroredS3CompresorStorage" in found.message
-        assert found.hint == f"'BACKEND': '{S3}.MirroredS3CompressorStorage'"
+        assert found.message.startswith(f"STORAGES['{alias}']['BACKEND'] is {wrong!r}, which cannot be imported: ")
+        assert found.message.endswith(". django-compressor would silently write to local disk instead.")
+        assert found.hint == f"'BACKEND': {right!r}"
     found, *_ = check(STORAGES=check.without("compressor"), COMPRESS_STORAGE="nowhere.Storage")
-    assert (found.id, "COMPRESS_STORAGE" in found.message) == ("localmirror.E101", True)
+    assert found.id == "localmirror.E101"
+    assert found.message.startswith("COMPRESS_STORAGE is 'nowhere.Storage', which cannot be imported: No module named")
+    assert found.message.endswith(". Nothing could be compressed.")
+    assert found.hint.startswith(f"COMPRESS_STORAGE = {right!r}")
+
+
+def test_an_alias_without_a_backend(check: Checker) -> None:
+    storages = {**check.storages, "compressor": {"OPTIONS": {}}}
+    (found,) = check(STORAGES=storages)
+    assert found.id == "localmirror.E101"
+    assert found.message == "STORAGES['compressor'] has no 'BACKEND'. Nothing could be compressed."
+
+
+def test_a_storage_that_cannot_be_used(check: Checker) -> None:
+    backend = f"{S3}.MirroredS3CompressorStorage"
+    (found,) = check(STORAGES=check.without("compressor"), COMPRESS_STORAGE=backend)
+    assert found.id == "localmirror.E005"
+    assert found.message.startswith("COMPRESS_STORAGE cannot be used: ")
+    assert "bucket_name" in found.message
+    (found,) = check(**check.with_options("compressor", endpoint_url="nowhere", secret_key="endpoint: now"))
+    assert found.id == "localmirror.E005"
+    assert found.message == "STORAGES['compressor'] cannot be used: ValueError: Invalid ***here"
+
+
+def test_what_localmirrors_own_checks_say_is_said_once(check: Checker) -> None:
+    unset = check.with_options("staticfiles", "compressor", "compressor-offine", bucket_name=None)
+    assert check(**unset) == []
+    apps = ["localmirror.contrib.compressor", "django.contrib.staticfiles", "compressor"]
+    assert check.ids(INSTALLED_APPS=apps, **unset) == ["E005"] * 3
+    site = Project(check.site.directory.parent / "unset", {**check.site.settings, **unset})
+    done = site.run("check")
+    assert done.returncode == 1
+    assert done.stderr.count("localmirror.E005") == 3
+    assert "Traceback" not in done.stderr
+
+
+def test_without_compressors_finder(check: Checker) -> None:
+    finders = check.site.settings["STATICFILES_FINDERS"][:-1]
+    site = Project(check.site.directory.parent / "finders", {**check.site.settings, "STATICFILES_FINDERS": finders})
+    done = site.run("check")
+    assert done.returncode == 1
+    assert "localmirror.E108" in done.stderr
+    assert "[*STATICFILES_FINDERS, 'compressor.finders.CompressorFinder']" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_the_offline_manifests_storage_does_not_matter_without_one(check: Checker) -> None:
@@ -169,8 +213,10 @@ def test_a_static_file_with_the_name_of_the_offline_manifest(check: Checker) -> 
     try:
         assert check() == []
         (found,) = check(COMPRESS_OFFLINE_MANIFEST="manifest.json")
+        written_nowhere = check(COMPRESS_OFFLINE_MANIFEST="manifest.json", COMPRESS_OFFLINE=False)
     finally:
         check.site.corpus.remove("manifest.json")
+    assert written_nowhere == []
     assert found.id == "localmirror.E106"
     assert "static/manifest.json" in found.message
     assert found.hint == "COMPRESS_OFFLINE_MANIFEST = 'CACHE/manifest.json'"
@@ -223,7 +269,15 @@ def test_settings_that_do_nothing_any_more(check: Checker, name: str) -> None:
     (found,) = check(**{name: "x"})
     assert found.id == "localmirror.W105"
     assert name in found.message
-    assert SUCCESSORS[name] in found.hint
+    assert found.hint == f"Remove it. {SUCCESSORS[name]}"
+
+
+@pytest.mark.parametrize("name", list(SUCCESSORS))
+def test_what_takes_their_place_is_said_in_a_sentence(name: str) -> None:
+    sentence = SUCCESSORS[name]
+    assert sentence[0].isupper()
+    assert sentence.endswith(".")
+    assert "nothing" not in sentence
 
 
 def test_nothing_reads_those_settings_indeed() -> None:

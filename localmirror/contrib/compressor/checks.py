@@ -17,15 +17,16 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from localmirror.mirror import LocalMirrorMixin
+from localmirror.names import redact
 from localmirror.offline import offline
 from localmirror.roles import CompressorMirrorMixin
 
 Findings = Iterator[CheckMessage]
 
 FILTER = "localmirror.contrib.compressor.filters.HashedCssFilter"
+FINDER = "compressor.finders.CompressorFinder"
 
-#: Settings of recipes for remote storages that nothing reads any more, each with what does its work today.
-SUCCESSORS = {
+_DONE_BY = {
     "STATICFILES_STORAGE": "STORAGES['staticfiles']",
     "DEFAULT_FILE_STORAGE": "STORAGES['default']",
     "COMPRESS_CSS_FILTERS": "COMPRESS_FILTERS['css']",
@@ -34,14 +35,18 @@ SUCCESSORS = {
     "COMPRESS_CSS_COMPRESSOR": "COMPRESSORS['css']",
     "COMPRESS_JS_COMPRESSOR": "COMPRESSORS['js']",
     "AWS_HEADERS": "the option 'object_parameters'; immutable names get their Cache-Control by themselves",
-    "AWS_PRELOAD_METADATA": "nothing: what the bucket has is learnt from one listing",
     "AWS_S3_SECURE_URLS": "the option 'url_protocol'",
     "AWS_S3_HOST": "the option 'endpoint_url'",
     "AWS_S3_CALLING_FORMAT": "the option 'addressing_style'",
     "AWS_S3_ENCRYPTION": "the option 'object_parameters'",
     "AWS_REDUCED_REDUNDANCY": "the option 'object_parameters'",
-    "AWS_AUTO_CREATE_BUCKET": "nothing: create the bucket beforehand",
-    "AWS_BUCKET_ACL": "nothing: set it on the bucket",
+}
+
+#: Settings of recipes for remote storages that nothing reads any more, each with what to do instead.
+SUCCESSORS = {name: f"Its work is done by {what}." for name, what in _DONE_BY.items()} | {
+    "AWS_PRELOAD_METADATA": "What the bucket has is learnt from one listing.",
+    "AWS_AUTO_CREATE_BUCKET": "Create the bucket before the first deployment.",
+    "AWS_BUCKET_ACL": "Who may read the bucket is set on the bucket itself.",
 }
 
 
@@ -67,28 +72,84 @@ class Configured:
         return settings.STORAGES[self.alias].get("BACKEND") if self.in_storages else getattr(settings, self.setting)
 
     @cached_property
-    def problem(self) -> str | None:
-        """Why the class cannot be imported, None if it can."""
+    def _import_error(self) -> Exception | None:
         try:
             import_string(self.path)
         except (ImportError, AttributeError, TypeError, ImproperlyConfigured) as error:
-            return str(error)
+            return error
         return None
+
+    @property
+    def problem(self) -> str | None:
+        """Why there is no such class and what follows from it, in two sentences; None if there is one."""
+        error = self._import_error
+        if error is None:
+            return None
+        if self.in_storages and self.path is None:
+            return f"{self.where} has no 'BACKEND'. Nothing could be compressed."
+        named = f"{self.where}['BACKEND']" if self.in_storages else self.setting
+        silent = self.in_storages and isinstance(error, ImportError)  # the one case in which compressor has another one
+        follows = (
+            "django-compressor would silently write to local disk instead" if silent else "Nothing could be compressed"
+        )
+        return f"{named} is {self.path!r}, which cannot be imported: {str(error).rstrip('.')}. {follows}."
 
     @cached_property
     def cls(self) -> Any:
-        return None if self.problem else import_string(self.path)
+        return None if self._import_error else import_string(self.path)
 
     @cached_property
-    def storage(self) -> Any:
-        """A storage of this class if it is a mirrored one that can be built, else None."""
+    def _built(self) -> tuple[Any, str | None]:
+        """A storage of this class if it is a mirrored one that can be built, else None, and why it cannot."""
         if not (isinstance(self.cls, type) and issubclass(self.cls, LocalMirrorMixin)):
-            return None
+            return None, None
         options = settings.STORAGES[self.alias].get("OPTIONS") or {} if self.in_storages else {}
         try:
-            return self.cls(**options)
-        except ImproperlyConfigured:
-            return None
+            storage = self.cls(**options)
+            storage.check_configured()
+        except Exception as error:  # whatever a remote makes of wrong options
+            return None, self._reason(error)
+        return storage, None
+
+    @property
+    def storage(self) -> Any:
+        """A storage of this class if it is a mirrored one that can be built, else None."""
+        return self._built[0]
+
+    @cached_property
+    def _addressed(self) -> tuple[str | None, str | None]:
+        """The address before all files, None if there is none or if it is signed; and why it cannot be told."""
+        if self.storage is None or getattr(self.storage, "querystring_auth", False):
+            return None, None
+        try:
+            return self.storage.base_address(), None
+        except Exception as error:
+            return None, self._reason(error)
+
+    @property
+    def address(self) -> str | None:
+        """The address before all files, None if there is none or if it is signed."""
+        return self._addressed[0]
+
+    @property
+    def failure(self) -> str | None:
+        """Why the storage cannot be used, None if it can, or if the checks of ``localmirror`` say so already."""
+        told = self.in_storages and apps.is_installed("localmirror")
+        told_too = told and self.alias == STATICFILES_STORAGE_ALIAS
+        return (None if told else self._built[1]) or (None if told_too else self._addressed[1])
+
+    def _reason(self, error: Exception) -> str:
+        if isinstance(error, ImproperlyConfigured):
+            return str(error)
+        options = settings.STORAGES[self.alias].get("OPTIONS") or {} if self.in_storages else {}
+        secrets = {name: options.get(name) or getattr(self.cls, name, None) for name in self.cls.secret_attributes}
+        return redact(f"{type(error).__name__}: {error}", secrets)
+
+    def backend(self, path: str) -> str:
+        """Return a hint that puts another class in the place of this one."""
+        if self.in_storages:
+            return f"'BACKEND': {path!r}"
+        return f"{self.setting} = {path!r}, or a subclass of it with its options for attributes"
 
     def option(self, name: str, value: object) -> str:
         """Return a hint that sets an option of this storage."""
@@ -124,6 +185,8 @@ def check_compressor(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
     site = Site()
     checks: list[Callable[[Site], Findings]] = [
         _check_imports,
+        _check_usable,
+        _check_finder,
         _check_alias_spelling,
         _check_roles,
         _check_signed_urls,
@@ -143,18 +206,34 @@ def check_compressor(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
 def _check_imports(site: Site) -> Findings:
     for configured in site.compressor_storages:
         if configured.problem:
+            yield Error(configured.problem, hint=configured.backend(_fitting_class(None)), id="localmirror.E101")
+
+
+def _check_usable(site: Site) -> Findings:
+    for configured in (site.static, *site.compressor_storages):
+        if configured.failure:
             yield Error(
-                f"The BACKEND of {configured.where}, {configured.path!r}, cannot be imported: {configured.problem} "
-                "django-compressor would silently write to local disk instead.",
-                hint=f"'BACKEND': {_fitting_class(None)!r}",
-                id="localmirror.E101",
+                f"{configured.where} cannot be used: {configured.failure}", obj=configured.cls, id="localmirror.E005"
             )
+
+
+def _has_finder() -> bool:
+    return FINDER in settings.STATICFILES_FINDERS
+
+
+def _check_finder(site: Site) -> Findings:
+    if apps.is_installed("django.contrib.staticfiles") and not _has_finder():
+        yield Error(
+            f"STATICFILES_FINDERS lacks {FINDER!r}: django-compressor refuses to work without it.",
+            hint=f"STATICFILES_FINDERS = [*STATICFILES_FINDERS, {FINDER!r}]",
+            id="localmirror.E108",
+        )
 
 
 def _check_roles(site: Site) -> Findings:
     for configured in site.compressor_storages:
         cls = configured.cls
-        hint = f"'BACKEND': {_fitting_class(cls)!r}"
+        hint = configured.backend(_fitting_class(cls))
         if hasattr(cls, "post_process"):
             yield Error(
                 f"{configured.where} is {configured.path!r}, which hashes names. Compressor's output has its digest in "
@@ -192,17 +271,9 @@ def _check_signed_urls(site: Site) -> Findings:
         )
 
 
-def _address(configured: Configured) -> str | None:
-    storage = configured.storage
-    if storage is None or getattr(storage, "querystring_auth", False):
-        return None
-    address: str | None = storage.base_address()
-    return address
-
-
 def _check_urls(site: Site) -> Findings:
     static_url, compress_url = str(settings.STATIC_URL), str(settings.COMPRESS_URL)
-    if static_url != compress_url and _address(site.static) is None:
+    if static_url != compress_url and site.static.address is None:
         yield Error(
             f'STATIC_URL is {static_url!r} and COMPRESS_URL is {compress_url!r}: files of the one are "not accessible '
             'via" the other, and are not compressed.',
@@ -215,7 +286,7 @@ def _check_addresses(site: Site) -> Findings:
     if site.output.storage is None:
         return
     for configured in (site.static, site.output):
-        address = _address(configured)
+        address = configured.address
         base = str(getattr(site.output.storage, "base_url", None) or settings.COMPRESS_URL)
         if address is None or unquote(address) == unquote(base) or _is_nested(site, configured, base, address):
             continue
@@ -237,9 +308,9 @@ def _is_nested(site: Site, configured: Configured, base: str, address: str) -> b
 
 
 def _check_manifest_name(site: Site) -> Findings:
-    if not isinstance(site.manifest.storage, CompressorMirrorMixin) or not apps.is_installed(
-        "django.contrib.staticfiles"
-    ):
+    if not (settings.COMPRESS_OFFLINE and isinstance(site.manifest.storage, CompressorMirrorMixin)):
+        return
+    if not (apps.is_installed("django.contrib.staticfiles") and _has_finder()):
         return
     from compressor.finders import CompressorFinder
     from django.contrib.staticfiles.finders import get_finders
@@ -343,6 +414,6 @@ def _check_old_settings(site: Site) -> Findings:
         if hasattr(settings, name):
             yield Warning(
                 f"Nothing reads the setting {name} any more.",
-                hint=f"Remove it. Its work is done by {successor}.",
+                hint=f"Remove it. {successor}",
                 id="localmirror.W105",
             )

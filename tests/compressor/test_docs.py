@@ -15,7 +15,7 @@ from localmirror.contrib.compressor.checks import SUCCESSORS
 
 from ..corpus import REPOSITORY, Corpus, Project
 from ..rigs import S3MotoRig, prepared
-from .site import PAGE, assert_urls_are_public, bundles, hashed_names, render, write_template
+from .site import PAGE, RENDER, assert_urls_are_public, bundles, hashed_names, render, write_template
 
 DOCS = REPOSITORY / "docs" / "compressor"
 ADDRESS = "https://static.example.com/static/"
@@ -94,6 +94,23 @@ def test_the_settings_of_django_compressor_with_a_class(rig: S3MotoRig, tmp_path
     attributes = "".join(f"    {key} = {value!r}\n" for key, value in options.items())
     (site.directory / "storage.py").write_text(code("compressor-class") + attributes)
     assert_works(site, rig)
+
+
+def test_a_process_that_begins_as_documented_reads_each_manifest_once(rig: S3MotoRig, tmp_path: Path) -> None:
+    site = make(tmp_path, rig, code("compressor-settings"))
+    for command in ("collectstatic --noinput", "compress"):
+        assert site.run(*command.split()).returncode == 0
+    threads = (
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "with ThreadPoolExecutor(16) as pool:\n"
+        "    pages = set(pool.map(lambda _: render(), range(16)))\n"
+        "assert len(pages) == 1\n"
+    )
+    with rig.wire.recording() as seen:
+        done = site.python(f"{RENDER}\n{code('compressor-wsgi')}\n{threads}")
+    assert done.returncode == 0, done
+    assert sorted(seen.names("download")) == ["static/CACHE/manifest.json", "static/staticfiles.json"]
+    assert len(seen) == 2
 
 
 def test_every_old_setting_has_its_row() -> None:

@@ -208,6 +208,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session(python=TOOLS_PYTHON)
+def profile(session: nox.Session) -> None:
+    """Show where the time of a deployment goes, phase by phase."""
+    session.install("-e", ".[s3,progress]", *group("bench"))
+    session.run("python", "tests/bench/profile.py", *session.posargs)
+
+
+@nox.session(python=TOOLS_PYTHON)
 def scale(session: nox.Session) -> None:
     """Measure releases of up to 100,000 files, and buckets of up to 10 million objects; `-- --quick` takes less."""
     session.install("-e", ".[s3,progress]", *group("bench"))

@@ -5,15 +5,21 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
+from django.core.files.storage import storages
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from localmirror.exceptions import LocalMirrorError
+from localmirror.names import printable
+from localmirror.offline import offline
 from localmirror.publish import Publish, Result, report
 from localmirror.release import Release
+from localmirror.roles import StaticMirrorMixin
 
 
 def add_report_argument(parser: CommandParser) -> None:
@@ -25,6 +31,40 @@ def check_report_file(file: str | None) -> None:
     """Raise CommandError if the report could not be written, before any work is done."""
     if file is not None and not Path(file).absolute().parent.is_dir():
         raise CommandError(f"--report: the directory of {file} does not exist.")
+
+
+def storage_of(alias: str) -> Any:
+    """Return the storage that ``STORAGES[alias]`` describes, having asked nobody for its manifest.
+
+    Raises CommandError if it cannot be built because of what is, or is not, in its mirror.
+    """
+    try:
+        with offline():
+            return storages[alias]
+    except (LocalMirrorError, OSError) as error:
+        raise CommandError(f"STORAGES[{alias!r}] cannot be used: {error}") from error
+
+
+def check_remote_is_known(storage: StaticMirrorMixin) -> None:
+    """Raise CommandError if the storage has not been told where its files are to go."""
+    try:
+        storage.check_configured()
+    except ImproperlyConfigured as error:
+        raise CommandError(str(error)) from error
+
+
+@contextmanager
+def alone_in_mirror(storage: StaticMirrorMixin, doing: str) -> Iterator[None]:
+    """Let nobody else stage into the mirror, or publish from it. Raises CommandError if it cannot be a mirror."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(storage.exclusively(doing))
+        except LocalMirrorError:
+            raise
+        except OSError as error:
+            raise CommandError(f"The mirror {storage.mirror.root} cannot be used: {error}") from error
+        stack.enter_context(storage.mirror.directories_known())
+        yield
 
 
 def run_publish(
@@ -64,34 +104,39 @@ def run_publish(
             if problem is None:  # else one sentence says what hit them all
                 _tell(command, rows[-1], verbosity)
     written = report(publish, rows, alias=alias, seconds=time.monotonic() - started, deleted=deleted)
-    unwritten = _write_report(file, written)
+    unwritten = write_report(file, written)
     if problem is not None:
         raise CommandError(str(problem)) from problem
+    if publish.dry_run and publish.interrupted:
+        raise CommandError("Interrupted. Nothing was changed.", returncode=130)
     if not publish.dry_run and not publish.succeeded:
-        raise CommandError(_failure_sentence(publish, written), returncode=130 if publish.interrupted else 1)
+        raise CommandError(_failure_sentence(publish, rows), returncode=130 if publish.interrupted else 1)
     sentence = _dry_run_sentence(written, rows) if publish.dry_run else _sentence(written)
     if unwritten is not None:
         raise CommandError(f"{sentence} But the report could not be written: {unwritten}") from unwritten
     return sentence
 
 
-def _write_report(file: str | None, written: dict[str, Any]) -> OSError | None:
+def write_report(file: str | None, written: dict[str, Any]) -> OSError | None:
     """Write the report if there is to be one; return why it could not be written."""
     try:
         if file is not None:
-            Path(file).write_text(json.dumps(written, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            text = json.dumps(written, indent=2, ensure_ascii=False) + "\n"
+            # What no encoding can hold, half a surrogate pair in a name, JSON spells just as Python does.
+            Path(file).write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         return error
     return None
 
 
 def _tell(command: BaseCommand, result: Result, verbosity: int) -> None:
+    name = printable(result.name)
     if result.status in ("failed", "not attempted"):
-        command.stderr.write(f"{result.name}: {result.error}")
+        command.stderr.write(f"{name}: {result.error}")
     elif result.status == "pending" and verbosity >= 1:
-        command.stdout.write(f"Pretending to upload '{result.name}'")
+        command.stdout.write(f"Pretending to upload '{name}'")
     elif verbosity >= 2:
-        command.stdout.write(f"{result.name}: {result.status}")
+        command.stdout.write(f"{name}: {result.status}")
 
 
 def _with_progress(publish: Publish, release: Release, verbosity: int) -> Generator[Result, None, None]:
@@ -129,14 +174,21 @@ def _dry_run_sentence(written: dict[str, Any], rows: list[Result]) -> str:
     )
 
 
-def _failure_sentence(publish: Publish, written: dict[str, Any]) -> str:
+def _failure_sentence(publish: Publish, rows: list[Result]) -> str:
     what = "Interrupted: " if publish.interrupted else ""
-    if not written["failed"]:
-        return f"{what}all files are in {publish.storage.describe_remote()}; run it again to make the release live."
-    return (
-        f"{what}{len(written['failed'])} of {_files(len(publish.public))} could not be uploaded to "
-        f"{publish.storage.describe_remote()}. What was live stays live; run it again to upload what is missing."
-    )
+    where = publish.storage.describe_remote()
+    failed = sum(row.status == "failed" for row in rows)
+    untried = sum(row.status == "not attempted" for row in rows)
+    if not failed and not untried:
+        return f"{what}all files are in {where}; run it again to make the release live."
+    live = "What was live stays live"
+    if failed:
+        told = f"{failed} of {_files(len(publish.public))} could not be uploaded to {where}"
+        told += f", and {untried} were not attempted" if untried else ""
+    else:
+        told = f"{untried} of {_files(len(publish.public))} were not attempted"
+        live = f"What was live in {where} stays live"
+    return f"{what}{told}. {live}; run it again to upload what is missing."
 
 
 def _files(count: int) -> str:

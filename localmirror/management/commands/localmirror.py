@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import time
+from argparse import SUPPRESS
+from contextlib import nullcontext
 from typing import Any
 
 from django.conf import STATICFILES_STORAGE_ALIAS
-from django.core.files.storage import InvalidStorageError, storages
+from django.core.files.storage import InvalidStorageError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from localmirror.exceptions import LocalMirrorError
-from localmirror.management.output import add_report_argument, check_report_file, run_publish
+from localmirror.management.output import (
+    add_report_argument,
+    alone_in_mirror,
+    check_remote_is_known,
+    check_report_file,
+    run_publish,
+    storage_of,
+)
 from localmirror.management.process import OwnProcess
-from localmirror.offline import offline
 from localmirror.publish import Publish
 from localmirror.roles import StaticMirrorMixin
+
+
+class _DjangosOwn(BaseCommand):
+    """The options that Django gives to every command, for a subcommand: what is not given there changes nothing."""
+
+    def add_base_argument(self, parser: CommandParser, *args: Any, **kwargs: Any) -> None:
+        """Add an option without its default, which would go over what stands before the subcommand."""
+        super().add_base_argument(parser, *args, **{**kwargs, "default": SUPPRESS})
 
 
 class Command(OwnProcess, BaseCommand):
@@ -27,6 +43,7 @@ class Command(OwnProcess, BaseCommand):
         subcommands = parser.add_subparsers(dest="subcommand", required=True, metavar="SUBCOMMAND")
         publish = subcommands.add_parser(
             "publish",
+            parents=[_DjangosOwn().create_parser("", "", add_help=False, argument_default=SUPPRESS)],
             help="Publish the release that 'collectstatic --stage' has staged, here or in an image.",
         )
         publish.add_argument(
@@ -52,8 +69,10 @@ class Command(OwnProcess, BaseCommand):
         started = time.monotonic()
         check_report_file(options["report"])
         storage = self._storage(options["alias"])
+        check_remote_is_known(storage)
+        changing = nullcontext() if options["dry_run"] else alone_in_mirror(storage, "localmirror publish")
         try:
-            with storage.exclusively("localmirror publish"), storage.mirror.directories_known():
+            with changing:
                 release = storage.staged_release()
                 release.pinned_id = storage.mirror_release or release.pinned_id
                 sentence = run_publish(
@@ -72,8 +91,7 @@ class Command(OwnProcess, BaseCommand):
 
     def _storage(self, alias: str) -> StaticMirrorMixin:
         try:
-            with offline():
-                storage = storages[alias]
+            storage = storage_of(alias)
         except InvalidStorageError as error:
             raise CommandError(f"--alias: {error}") from error
         if not isinstance(storage, StaticMirrorMixin):

@@ -7,6 +7,7 @@ It moves files several times as fast as the providers' SDKs and must leave the v
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import obstore
@@ -41,9 +42,10 @@ class ObstoreEngine(ObstoreAdapter):
         try:
             for entry in self._entries(prefix, after):
                 last = entry["path"][len(self.key("")) :]
+                file = self.listed(last, entry)
                 # What obstore calls `css` may be `css/`, the marker of a directory.
-                if entry["size"] or "." in last.rpartition("/")[2]:
-                    yield self.listed(last, entry)
+                is_clear = file.size or "." in last.rpartition("/")[2]
+                yield file if is_clear else replace(file, doubtful=True)
         except Unfit as reason:
             self.remark("lists what it has", reason)
             yield from super().remote_files(prefix, last)

@@ -30,6 +30,7 @@ class Inventory:
         self._list_files = list_files
         self._can_jump = can_jump
         self._files: dict[str, RemoteFile] = {}
+        self._doubtful: set[str] = set()
         self._wanted: Names | None = None
         #: What has been wanted so far of what was listed, the latest last.
         self._sieves: list[Names] = []
@@ -61,23 +62,27 @@ class Inventory:
         for number, file in enumerate(self._list_files(begin), 1):
             if self._cancelled:
                 return None
-            # A server that does not keep to the order, or begins where it likes, is listed to its end.
-            self._can_jump = self._can_jump and file.name > last
-            last = file.name
+            # A server that does not keep to the order, or begins where it likes, is listed to its end. Where a doubtful
+            # name belongs depends on whether there is a slash behind it.
+            self._can_jump = self._can_jump and (file.doubtful or file.name > last)
+            last = max(last, file.name) if file.doubtful else file.name
             foreign = 0 if self._take(file) else foreign + 1
-            if self._can_jump and self._sieves and foreign >= _PAGE and number % _PAGE == 0:
+            if self._can_jump and self._sieves and foreign >= _PAGE and number % _PAGE == 0 and last > begin:
                 return self._sieves[-1].gap_after(last)
         return None
 
     def _take(self, file: RemoteFile) -> bool:
-        if len(self._files) >= _UNSIFTED_LIMIT:
+        if len(self._files) + len(self._doubtful) >= _UNSIFTED_LIMIT:
             with self._told_more:
                 self._told_more.wait_for(lambda: self._settled or self._cancelled or self._is_told_more())
         if (wanted := self._wanted) is not None and wanted not in self._sieves:
             self._sieves.append(wanted)
             self._files = {name: file for name, file in self._files.items() if name in wanted}
+            self._doubtful = {name for name in self._doubtful if name in wanted}
         kept = not self._sieves or file.name in self._sieves[-1]
-        if kept:
+        if kept and file.doubtful:
+            self._doubtful.add(file.name)
+        elif kept:
             self._files[file.name] = file
         return kept
 
@@ -100,7 +105,9 @@ class Inventory:
             self._told_more.notify_all()
 
     def speaks_of(self, name: str) -> bool:
-        """Whether *name* would have been kept had the remote listed it."""
+        """Whether *name* would have been kept had the remote listed it, and is not doubtful."""
+        if name in self._doubtful and name not in self._files:
+            return False
         return all(name in sieve for sieve in self._sieves)
 
     @property
@@ -117,7 +124,7 @@ class Inventory:
             self._thread.join(_LAST_REQUEST_SECONDS)
 
     def wait(self) -> dict[str, RemoteFile]:
-        """Return all that was kept, by name. Raises what the listing raised."""
+        """Return all that was kept, by name, doubtful names apart. Raises what the listing raised."""
         self._done.wait()
         if self._error is not None:
             raise self._error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import multiprocessing
 import os
 import re
@@ -39,6 +40,9 @@ from localmirror.backends._flight import Flight
 from localmirror.backends._obstore import ObstoreEngine
 from localmirror.backends.s3 import MirroredS3StaticStorage, S3MirrorMixin
 from localmirror.content import SpooledContent
+from localmirror.inventory import Inventory
+from localmirror.publish import Publish
+from localmirror.release import ReleaseFile
 from localmirror.remote import Engine, RemoteSeam
 from localmirror.roles import StaticMirrorMixin
 
@@ -273,10 +277,47 @@ def test_a_foreign_key_that_obstore_refuses_is_no_obstacle(s3: Any) -> None:
 
 
 @only_moto
-def test_the_marker_of_a_directory_is_no_file(s3: Any) -> None:
-    s3.raw_put("css/", b"")
-    s3.raw_put("css/a.css", b"a{}")
-    assert [file.name for file in engine_for(s3.storage("static")).remote_files()] == ["css/a.css"]
+def test_what_may_be_the_marker_of_a_directory_is_doubtful(s3: Any) -> None:
+    for name in ("css/", "VERSION", "both/", "both", "empty.txt", "a", "css/a.css"):
+        s3.raw_put(name, b"" if name in ("css/", "VERSION", "both/", "empty.txt") else b"x")
+    engine = engine_for(s3.storage("static"))
+    told = sorted((file.name, file.doubtful) for file in engine.remote_files())
+    clear = [("a", False), ("both", False), ("css/a.css", False), ("empty.txt", False)]
+    assert told == sorted([*clear, ("VERSION", True), ("both", True), ("css", True)])
+    inventory = Inventory(lambda begin: engine.remote_files(after=begin), can_jump=True)
+    inventory.start()
+    assert sorted(inventory.wait()) == [name for name, _ in clear]
+    names = ("VERSION", "css", "both", "a", "missing")
+    assert [inventory.speaks_of(name) for name in names] == [False, False, True, True, True]
+
+
+@only_moto
+def test_an_empty_file_that_exists_is_neither_sent_again_nor_early(s3: Any, tmp_path: Path) -> None:
+    project = Project.make(tmp_path, s3, more=3)
+    project.corpus.write("VERSION", b"")
+    assert project.run("collectstatic", "--no-input").returncode == 0
+    with s3.wire.recording() as seen:
+        result = project.run("collectstatic", "--no-input")
+    assert " 0 uploaded (0 B)," in result.last_line
+    assert seen.counts() == {"LIST": 1, "HEAD": 1}
+
+    storage = s3.storage("static", mirror_workers=1)
+    publish = Publish(storage)
+    publish.begin()
+    for name in ("VERSION", "new.css"):
+        path = Path(storage.mirror.path(name))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"2")
+        file = ReleaseFile(name, 1, hashlib.md5(b"2").hexdigest(), immutable=False, original=False)
+        publish.offer(file)
+    for _ in range(1000):
+        publish.offer(file)
+        if "new.css" in s3.raw_list():
+            break
+        threading.Event().wait(0.01)
+    publish.abandon()
+    assert s3.raw_get("new.css") == b"2"
+    assert s3.raw_get("VERSION") == b""
 
 
 def test_deletes_what_is_there_and_does_not_miss_the_rest(s3: Any) -> None:

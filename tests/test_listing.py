@@ -74,6 +74,59 @@ def test_a_gap_holds_nothing_of_ours(originals: list[str], last: str, others: li
                 assert last <= gap < name
 
 
+def test_doubtful_names_are_told_apart_and_cost_no_jump() -> None:
+    """Those of directories come where a slash behind them belongs, after `css-old/a.png` for instance."""
+    keys = sorted([*OURS, *MEDIA, "css/", "css-old/a.png", *(f"empty/{number:05}/" for number in range(5000))])
+    listing = Listing(keys)
+
+    def remote_files(after: str) -> Iterator[RemoteFile]:
+        for file in listing(after):
+            yield RemoteFile(file.name.rstrip("/"), 0, doubtful=file.name.endswith("/"))
+
+    inventory = Inventory(remote_files, can_jump=True)
+    inventory.narrow([*OURS, "css"])
+    inventory.start()
+    assert inventory.wait().keys() == set(OURS)
+    assert listing.requests <= 6
+    assert not inventory.speaks_of("css")
+    assert all(inventory.speaks_of(name) for name in OURS)
+
+
+def test_a_page_of_doubtful_names_without_progress_does_not_go_in_circles() -> None:
+    """What a name says of the key depends on the slash, so a jump may lead back to where the listing was."""
+    markers = [RemoteFile("a", 0, doubtful=True)] * 3000
+    asked: list[str] = []
+
+    def remote_files(after: str) -> Iterator[RemoteFile]:
+        asked.append(after)
+        assert len(asked) < 10
+        yield from [RemoteFile("a-b", 1), *markers] if after < "a-b" else markers
+        yield RemoteFile("z.css", 1)
+
+    inventory = Inventory(remote_files, can_jump=True)
+    inventory.narrow(["z.css"])
+    inventory.start()
+    assert inventory.wait().keys() == {"z.css"}
+
+
+def test_doubtful_names_are_not_held_without_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("localmirror.inventory._UNSIFTED_LIMIT", 100)
+    listed = threading.Semaphore(0)
+
+    def remote_files(after: str) -> Iterator[RemoteFile]:
+        for number in range(200):
+            yield RemoteFile(f"d{number}", 0, doubtful=True)
+            listed.release()
+
+    inventory = Inventory(remote_files)
+    inventory.start()
+    assert all(listed.acquire(timeout=10) for _ in range(100))
+    assert not listed.acquire(timeout=0.2)
+    inventory.settle(["d199"])
+    assert inventory.wait() == {}
+    assert [inventory.speaks_of(name) for name in ("d199", "d1")] == [False, False]
+
+
 class Listing:
     """A remote that lists its names a thousand to a request, from where it is asked to begin."""
 

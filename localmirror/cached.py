@@ -67,6 +67,10 @@ class CachedNames(Mapping[str, str]):
     def __len__(self) -> int:
         return len(self._read())
 
+    def renew(self) -> None:
+        """Read the manifest, whatever the cache knows, and put its names there."""
+        self._read()
+
     def _read(self) -> dict[str, str]:
         manifest: Any = self._storage.read_manifest()
         if manifest is None:

@@ -90,11 +90,16 @@ def _from_remote(storage: LocalMirrorMixin, source: str) -> bytes:
 
 
 def renew_manifest(storage: Any) -> None:
-    """Let *storage* read its manifest again if the one that it goes by came from the mirror for want of a remote.
+    """Let *storage* read its manifest again if the names that it goes by may be those of an earlier release.
 
+    They may be where they are kept in a cache, and where the manifest came from the mirror for want of a remote.
     Raises as `open_manifest` does.
     """
-    if storage.__dict__.pop(_OUTDATED, False) and hasattr(storage, "load_manifest"):
+    outdated = storage.__dict__.pop(_OUTDATED, False)
+    renew = getattr(getattr(storage, "hashed_files", None), "renew", None)
+    if renew is not None:
+        renew()
+    elif outdated and hasattr(storage, "load_manifest"):
         storage.hashed_files, storage.manifest_hash = storage.load_manifest()
 
 

@@ -48,6 +48,30 @@ def test_an_old_manifest_of_static_files_is_not_compressed_from(behind: Project,
     )
 
 
+def test_nor_are_old_names_in_a_cache(rig: S3MotoRig, tmp_path: Path) -> None:
+    """The names in a host's own cache may be those of the release before, for ``mirror_max_age`` seconds."""
+    backend = "django.core.cache.backends.filebased.FileBasedCache"
+    one, two = (
+        make_site(
+            tmp_path / host,
+            rig,
+            role="cached",
+            settings={"CACHES": {"default": {"BACKEND": backend, "LOCATION": str(tmp_path / host / "cache")}}},
+        )
+        for host in ("one", "two")
+    )
+    deploy(one)
+    assert two.run("compress").returncode == 0
+    one.corpus.change("img/logo.png")
+    deploy(one)
+    live = rig.raw_get(MANIFEST)
+    with rig.wire.recording() as seen:
+        assert two.run("compress").returncode == 0
+    assert rig.raw_get(MANIFEST) == live
+    assert seen.names("download").count("staticfiles.json") == 1
+    assert render(two) == render(one)
+
+
 def test_a_manifest_that_cannot_be_had_at_all_is_one_sentence(rig: S3MotoRig, tmp_path: Path) -> None:
     deploy(make_site(tmp_path / "one", rig))
     rig.wire.fail(403, code="AccessDenied", method="GET", name=r"staticfiles\.json$")

@@ -35,10 +35,10 @@ class LibCloudContainer(Storage):
     base_url: str
     #: The prefix of all names in the container.
     location: str = ""
-    #: Whether a name that is taken is saved over.
-    file_overwrite: bool = False
-    #: Whether URLs are signed where there is no *base_url* and the driver can.
-    querystring_auth: bool = True
+    #: Whether a name that is taken is saved over. None: in all roles but media.
+    file_overwrite: bool | None = None
+    #: Whether URLs are signed where there is no *base_url* and the driver can. None: in the role media alone.
+    querystring_auth: bool | None = None
     #: What every upload hands to the driver as ``extra``, such as ``{"acl": "public-read"}``, and as HTTP headers.
     upload_extra: Mapping[str, Any] = {}
     upload_headers: Mapping[str, str] = {}
@@ -47,12 +47,21 @@ class LibCloudContainer(Storage):
     def __init__(self, provider_name: str | None = None, option: str | None = None, **options: Any) -> None:
         for name in options.keys() & set(self.own_options):
             setattr(self, name, options[name])
+        if self.file_overwrite is None:
+            self.file_overwrite = self.is_public
+        if self.querystring_auth is None:
+            self.querystring_auth = not self.is_public
         check_location(self)
         self.provider, self._driver_class = configured(
             type(self), provider_name or self.provider_name, options, self.own_options
         )
         self.bucket = self.provider["bucket"]
         self.key = self.provider.get("key")
+
+    @property
+    def is_public(self) -> bool:
+        """Whether the files are for everybody, and for good, as all but media are."""
+        return getattr(self, "role", "media") != "media"
 
     @property
     def family(self) -> Family:

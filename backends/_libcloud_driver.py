@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import mimetypes
-import os
-import secrets
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-from libcloud.common.types import LibcloudError
+from libcloud.common.types import InvalidCredsError, LibcloudError
 from libcloud.storage.base import Container
-from libcloud.storage.types import ObjectDoesNotExistError, ObjectError
+from libcloud.storage.types import ObjectDoesNotExistError
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
+from localmirror.backends._libcloud_local import LocalRepairs
 from localmirror.backends._libcloud_provider import family_of, is_kind
 from localmirror.content import CHUNK_SIZE
 from localmirror.names import sibling_of
@@ -32,11 +31,15 @@ _RETRY = Retry(total=3, backoff_factor=0.2, status_forcelist=(500, 502, 503, 504
 _LARGEST_IN_ONE_PIECE = 5 << 30
 
 
+# Containers that this process has found to be there.
+_found: set[tuple[Any, ...]] = set()
+
+
 def build(driver: type, *args: Any, **kwargs: Any) -> Any:
     """Return a mended driver. It belongs to one thread: libcloud keeps the answer in the connection."""
     bases: tuple[type, ...] = (_Repairs, driver)
     if is_kind(driver, "LocalStorageDriver"):
-        bases = (_LocalRepairs, *bases)
+        bases = (LocalRepairs, *bases)
         # Else a lock file for each name stays behind in the system's temporary directory.
         kwargs.setdefault("ex_use_locking", False)
     made = type(driver.__name__, bases, {})(*args, **kwargs)
@@ -106,41 +109,37 @@ class _Repairs(_Driver):
         return found
 
     def get_object(self, container_name: str, object_name: str) -> Any:
+        with self._in_a_container(container_name):
+            try:
+                return super().get_object(container_name, object_name)
+            except ObjectDoesNotExistError as error:
+                answer = self.connection.connection.getresponse()
+                status = getattr(answer, "status_code", 404)
+                if status == 404:
+                    raise
+                # The drivers of S3 and Azure take any refusal for a missing object.
+                raise LibcloudError(f"Unexpected status code: {status}", self) from error
+
+    def download_object_as_stream(self, obj: Any, chunk_size: int | None = None) -> Iterator[bytes]:
+        with self._in_a_container(obj.container.name):
+            chunks: Iterator[bytes] = super().download_object_as_stream(obj, chunk_size)
+        return chunks
+
+    def delete_object(self, obj: Any) -> bool:
+        with self._in_a_container(obj.container.name):
+            return bool(super().delete_object(obj))
+
+    @contextmanager
+    def _in_a_container(self, name: str) -> Iterator[None]:
+        """Let an object be missing in a container, but not with it: asked for at the first one that is missing."""
+        connection = self.connection
+        place = (connection.host, connection.port, getattr(connection, "account_prefix", None), self.key, name)
         try:
-            return super().get_object(container_name, object_name)
-        except ObjectDoesNotExistError as error:
-            answer = self.connection.connection.getresponse()
-            status = getattr(answer, "status_code", 404)
-            if status == 404:
-                raise
-            # The drivers of S3 and Azure take any refusal for a missing object.
-            raise LibcloudError(f"Unexpected status code: {status}", self) from error
-
-
-class _LocalRepairs(_Driver):
-    """Mixed into the LOCAL driver."""
-
-    def get_object(self, container_name: str, object_name: str) -> Any:
-        try:
-            return super().get_object(container_name, object_name)
-        except ObjectError as error:
-            if isinstance(error, ObjectDoesNotExistError):
-                raise
-            raise ObjectDoesNotExistError("a directory", self, object_name) from error  # type: ignore[no-untyped-call]
-
-    def upload_object_via_stream(self, iterator: Chunks, container: Any, object_name: str, **kwargs: Any) -> Any:
-        root = container.get_cdn_url()
-        path = os.path.join(root, object_name)
-        # The driver writes in place, for all to see; this directory it never lists.
-        temporary = os.path.join(root, ".lock", secrets.token_hex(8))
-        for name in (path, temporary):
-            os.makedirs(os.path.dirname(name), exist_ok=True)
-        try:
-            with open(temporary, "xb") as file:
-                file.writelines(iterator)
-            os.chmod(temporary, 0o664)  # as the driver does
-            os.replace(temporary, path)
-        finally:
-            with suppress(FileNotFoundError):
-                os.unlink(temporary)
-        return super().get_object(container.name, object_name)
+            yield
+        except ObjectDoesNotExistError:
+            if family_of(type(self)).by_name and place not in _found:
+                with suppress(InvalidCredsError):  # who may not ask is told no more than that the object is missing
+                    super().get_container(name)
+                _found.add(place)
+            raise
+        _found.add(place)

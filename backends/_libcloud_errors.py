@@ -9,6 +9,8 @@ from libcloud.common.exceptions import BaseHTTPError
 from libcloud.common.types import InvalidCredsError, LibcloudError
 from libcloud.storage.types import ContainerDoesNotExistError
 
+from localmirror.backends._libcloud_provider import is_kind
+
 UNAVAILABLE: tuple[type[BaseException], ...] = (
     requests.ConnectionError,
     requests.Timeout,
@@ -28,7 +30,11 @@ def is_fatal(error: BaseException) -> bool:
     """Whether *error* is about credentials, container or network rather than one object."""
     if isinstance(error, InvalidCredsError):
         return "AccessDenied" not in str(error)  # which a policy may say of one name
-    return isinstance(error, (ContainerDoesNotExistError, requests.ConnectionError)) or status_of(error) in (301, 404)
+    if isinstance(error, (ContainerDoesNotExistError, requests.ConnectionError)):
+        return True
+    # Azure refuses an account or a container, never a name alone.
+    on_azure = isinstance(error, LibcloudError) and is_kind(type(error.driver), "AzureBlobsStorageDriver")
+    return status_of(error) in ((301, 401, 403, 404) if on_azure else (301, 404))
 
 
 def describe(error: BaseException, container: str) -> str | None:
@@ -36,8 +42,10 @@ def describe(error: BaseException, container: str) -> str | None:
     if isinstance(error, ContainerDoesNotExistError) or status_of(error) == 404:
         return f"There is no container {container!r} (HTTP 404)."
     if isinstance(error, InvalidCredsError):
-        told = re.findall(r"<(?:Code|Message)>([^<]*)<", str(error)) or [str(error.value)]
-        return f"Access was refused: {': '.join(told)}"
+        told = re.findall(r"<(?:Code|Message)>([^<]*)<", str(error)) or [str(error.value or "")]
+        return f"Access was refused: {': '.join(told) or 'the provider does not say why'}"
+    if status_of(error) in (401, 403):
+        return f"Access was refused: HTTP {status_of(error)}"
     if isinstance(error, LibcloudError):
         return f"{type(error).__name__}: {error.value}"
     if isinstance(error, requests.RequestException):

@@ -7,9 +7,9 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urljoin
 
 from django.conf import settings
+from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import File
 from django.utils.encoding import filepath_to_uri
 from django.utils.timezone import make_naive
@@ -27,9 +27,6 @@ _MD5 = re.compile(r"[0-9a-f]{32}")
 
 class LibCloudRemote(LibCloudContainer, LibCloudStorage):
     """django-storages' `LibCloudStorage`, mended."""
-
-    #: The setting that URLs begin with where the provider has no public address and there is no *base_url*.
-    url_setting = "MEDIA_URL"
 
     def _save(self, name: str, content: File[bytes]) -> str:
         self.put(name, content, {}, getattr(content, "content_type", None))
@@ -78,12 +75,14 @@ class LibCloudRemote(LibCloudContainer, LibCloudStorage):
         return list(directories), files
 
     def url(self, name: str | None) -> str:
-        name = name or ""
+        name = (name or "").lstrip("/")
+        if ".." in name.split("/"):
+            raise SuspiciousFileOperation(f"The name {name!r} leads outside the storage.")
         base_url = getattr(self, "base_url", None)
+        if base_url is None and not self.family.by_name:
+            base_url = (settings.STATIC_URL if self.is_public else settings.MEDIA_URL) or "/"
         if base_url is not None:
-            return str(urljoin(base_url, _quoted(name)))
-        if not self.family.by_name:
-            return urljoin(str(getattr(settings, self.url_setting)), _quoted(name))
+            return f"{str(base_url).rstrip('/')}/{_quoted(name)}"
         if self.querystring_auth:
             with suppress(NotImplementedError):  # it can sign nothing
                 return str(self.driver.get_object_cdn_url(self.named_object(name)))

@@ -116,19 +116,11 @@ class LibCloudMirrorMixin(_Base):
         return check_driver(cls, alias, options)
 
 
-class PublicLibCloudMirrorMixin(LibCloudMirrorMixin):
-    """The same with other defaults, for files that everybody may read for good."""
-
-    file_overwrite = True
-    querystring_auth = False
-    url_setting = "STATIC_URL"
-
-
 class MirroredLibCloudStorage(LibCloudMirrorMixin, LibCloudRemote):
     """Media on a provider of libcloud's, with a mirror."""
 
 
-class MirroredLibCloudStaticStorage(StaticMirrorMixin, PublicLibCloudMirrorMixin, LibCloudRemote):
+class MirroredLibCloudStaticStorage(StaticMirrorMixin, LibCloudMirrorMixin, LibCloudRemote):
     """Static files on a provider of libcloud's under their own names, with a mirror."""
 
 
@@ -140,5 +132,5 @@ class MirroredLibCloudCachedStaticStorage(CachedFilesMixin, MirroredLibCloudStat
     """Static files on a provider of libcloud's under hashed names that Django's cache lists, with a mirror."""
 
 
-class MirroredLibCloudCompressorStorage(CompressorMirrorMixin, PublicLibCloudMirrorMixin, LibCloudRemote):
+class MirroredLibCloudCompressorStorage(CompressorMirrorMixin, LibCloudMirrorMixin, LibCloudRemote):
     """The output of django-compressor on a provider of libcloud's, with a mirror."""

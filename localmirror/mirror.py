@@ -257,7 +257,12 @@ class LocalMirrorMixin(Copies):
         if found is not None:
             return _as_datetime(found.st_ctime)
         with self.missing_is_not_found(name):
-            return super().get_created_time(clean_name(name))
+            try:
+                return super().get_created_time(clean_name(name))
+            except NotImplementedError:
+                if self.remote_file(clean_name(name)) is None:
+                    raise FileNotFoundError(f"{name!r} does not exist in {self.describe_remote()}.") from None
+                raise
 
     def listdir(self, path: str) -> tuple[list[str], list[str]]:
         """Return the directories and files that the remote has in *path*, localmirror's own left out."""

@@ -10,6 +10,7 @@ import logging
 import os
 import pickle
 import random
+import re
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from typing import Any, ClassVar
 
 import pytest
 import requests
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
 from django.core.files.base import ContentFile
 from django.db import models
 from django.db.migrations.writer import MigrationWriter
@@ -342,6 +343,41 @@ class TestErrors:
             assert storage.describe_error(caught.value) == "There is no container 'nowhere' (HTTP 404)."
             assert storage.is_fatal(caught.value)
 
+    @on(*OVER_HTTP)
+    @pytest.mark.parametrize("call", ["open", "exists", "size", "delete"])
+    def test_a_missing_container_is_not_taken_for_an_empty_one(self, rig: Rig, call: str) -> None:
+        storage = rig.storage(bucket=f"nowhere-{call}")
+        with pytest.raises(ContainerDoesNotExistError):
+            getattr(storage, call)("a.txt")
+
+    @on(*OVER_HTTP)
+    def test_a_release_does_not_start_without_its_container(self, rig: Rig) -> None:
+        with pytest.raises(ContainerDoesNotExistError):
+            rig.storage("manifest", bucket="nowhere-at-all")
+
+    @on("libcloud-s3-moto", "libcloud-azure")
+    def test_the_container_is_asked_for_once(self, rig: Rig) -> None:
+        storage = rig.storage()
+        with rig.wire.recording() as requests:
+            for name in ("a.txt", "b.txt"):
+                assert not storage.exists(name)
+        assert len(requests) == 3
+
+    @on("libcloud-minio", "libcloud-azure")
+    @pytest.mark.parametrize("call", ["open", "exists", "size"])
+    def test_a_wrong_key_stops_everything_with_a_sentence(self, rig: Rig, call: str) -> None:
+        rig.raw_put("a.txt", b"x")
+        storage = rig.storage(key="d3Jvbmcta2V5LXdyb25nLWtleQ==")
+        with pytest.raises(LibcloudError) as caught:
+            getattr(storage, call)("a.txt")
+        assert re.fullmatch("Access was refused: [^ ].*", storage.describe_error(caught.value))
+        assert storage.is_fatal(caught.value)
+
+    @on(*DRIVERS)
+    def test_when_a_missing_file_was_created(self, rig: Rig) -> None:
+        with pytest.raises(FileNotFoundError, match=rig.bucket):
+            rig.storage("static").get_created_time("a.txt")
+
     @on("libcloud-minio", "libcloud-azure")
     def test_a_wrong_key_is_told_without_being_shown(self, rig: Rig) -> None:
         wrong = "d3Jvbmcta2V5LXdyb25nLWtleQ=="
@@ -387,10 +423,17 @@ class TestUrls:
             assert url == f"http://127.0.0.1:{rig.wire.port}/{account}{rig.bucket}/st/a/{self.QUOTED}"
 
     @pytest.mark.parametrize("role", ["media", "static"])
-    @pytest.mark.parametrize("base", ["https://cdn.example.com/st/", "/st/"])
+    @pytest.mark.parametrize("base", ["https://cdn.example.com/st/", "/st/", "/st"])
     @on("libcloud-local", "libcloud-s3-moto")
     def test_a_base_url_comes_first(self, rig: Rig, role: str, base: str) -> None:
-        assert rig.storage(role, base_url=base, location="st").url(self.NAME) == base + self.QUOTED
+        storage = rig.storage(role, base_url=base, location="st")
+        assert storage.url(self.NAME) == storage.url(f"/{self.NAME}") == f"{base.rstrip('/')}/{self.QUOTED}"
+
+    @pytest.mark.parametrize("options", [{}, {"base_url": "/st/"}])
+    @on("libcloud-local", "libcloud-s3-moto")
+    def test_none_leads_out_of_the_storage(self, rig: Rig, options: dict[str, str]) -> None:
+        with pytest.raises(SuspiciousFileOperation):
+            rig.storage("static", **options).url("../a.txt")
 
     @on(*OVER_HTTP)
     def test_those_of_media_are_signed_where_the_driver_can(self, rig: Rig) -> None:
@@ -534,13 +577,15 @@ class TestStorages:
     @on("libcloud-local", "libcloud-s3-moto")
     def test_a_class_stacked_by_hand_is_mended_as_well(self, rig: Rig) -> None:
         class ByHand(StaticMirrorMixin, LocalMirrorMixin, LibCloudStorage):
-            file_overwrite = True
+            pass
 
         assert issubclass(ByHand, LibCloudMirrorMixin)
         storage = ByHand("rig", mirror_location=str(rig.mirror))
         storage.save("large.bin", ContentFile(LARGE))
         storage.save("empty.txt", ContentFile(b""))
+        storage.save("empty.txt", ContentFile(b""))
         assert rig.raw_all() == {"large.bin": LARGE, "empty.txt": b""}
+        assert storage.url("empty.txt") == rig.storage("static").url("empty.txt")
         fresh = ByHand("rig", mirror_location=str(rig.directory / "fresh"))
         assert fresh.open("large.bin").read() == LARGE
         assert fresh.remote_identity() == rig.storage("static").remote_identity()

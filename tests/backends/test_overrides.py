@@ -146,7 +146,7 @@ class TestARelease:
             monkeypatch.setattr(rig, "plain_backend", stacked(Sealing), raising=False)
         else:
             path = stacked(ManifestFilesMixin, StaticMirrorMixin, LocalMirrorMixin, Sealing)
-            options = {"azure": {"overwrite_files": True}, "libcloud": {"file_overwrite": True}}.get(rig.module, {})
+            options = {"overwrite_files": True} if rig.module == "azure" else {}
             settings_for = rig.settings_for
             monkeypatch.setattr(
                 rig, "settings_for", lambda role, **more: {**settings_for(role, **more, **options), "BACKEND": path}

@@ -49,7 +49,7 @@ def _mirrored_class(entry: Any) -> type[LocalMirrorMixin] | None:
 
 
 def _check_alias(alias: str, cls: type[LocalMirrorMixin], options: dict[str, Any]) -> list[CheckMessage]:
-    checks: list[Callable[..., Finding]] = [_check_sources, _check_media_root, _check_domain]
+    checks: list[Callable[..., Finding]] = [_check_directory, _check_sources, _check_media_root, _check_domain]
     if cls.role == "static":
         checks += [_check_signed_urls, _check_static_url, _check_cache]
     elif alias == "staticfiles":
@@ -59,6 +59,9 @@ def _check_alias(alias: str, cls: type[LocalMirrorMixin], options: dict[str, Any
         with offline():
             storage = cls(**options)
             location = os.path.realpath(storage.mirror.root)
+            if storage.unset_option:
+                found.append(unset(f"STORAGES[{alias!r}]", storage))
+                checks = [check for check in checks if check is not _check_static_url]
             for check in checks:
                 found += check(alias, storage, location)
     except ImproperlyConfigured as error:
@@ -68,6 +71,16 @@ def _check_alias(alias: str, cls: type[LocalMirrorMixin], options: dict[str, Any
         return [*found, _unusable(alias, cls, reason, True)]
     adapter_checks = getattr(cls, "mirror_checks", None)
     return found + list(adapter_checks(alias, options) if adapter_checks else ())
+
+
+def unset(where: str, storage: Any) -> CheckMessage:
+    """Return what to say of a storage that does not know where its files are: nothing goes wrong until it is used."""
+    return Warning(
+        f"{where} has no {storage.unset_option!r}: neither can files be published nor addresses be told.",
+        hint=f"Set the option {storage.unset_option!r} wherever the storage is used, for collectstatic --stage too.",
+        obj=type(storage),
+        id="localmirror.W005",
+    )
 
 
 def _location(cls: type[LocalMirrorMixin], options: dict[str, Any]) -> Any:
@@ -87,6 +100,11 @@ def _unusable(alias: str, cls: type[LocalMirrorMixin], reason: str, has_location
         obj=cls,
         id="localmirror.E001",
     )
+
+
+def _check_directory(alias: str, storage: Any, location: str) -> Finding:
+    if os.path.exists(location) and not os.path.isdir(location):
+        yield _unusable(alias, type(storage), f"its mirror, {storage.mirror.root}, is not a directory.", True)
 
 
 def _check_sources(alias: str, storage: Any, location: str) -> Finding:

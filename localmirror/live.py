@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from django.core.files.base import ContentFile
 
-from localmirror.exceptions import LocalMirrorError, PublishError
+from localmirror.exceptions import LocalMirrorError, PublishError, ReleaseConflictError
 from localmirror.local import is_read_only_error
 from localmirror.manifest import pinned_name, place_manifest
 
@@ -27,6 +27,8 @@ def go_live(publish: Publish, *, changed: bool) -> Literal["uploaded", "current"
     storage, release = publish.storage, publish.release
     foreign = _foreign_manifest_storage(storage)
     try:
+        if release.manifest is None and changed and storage.listing_is_flat:
+            _check_undisturbed(publish)
         current = release.manifest is None or _is_live(publish, foreign)
         if changed or publish.everything or not current or not _is_recorded(publish):
             _upload_record(publish)
@@ -48,6 +50,19 @@ def go_live(publish: Publish, *, changed: bool) -> Literal["uploaded", "current"
     if release.manifest is None:
         return None
     return "current" if current and not publish.everything else "uploaded"
+
+
+def _check_undisturbed(publish: Publish) -> None:
+    """Raise ReleaseConflictError if somebody else has written to a name of the release meanwhile.
+
+    Without a manifest there is nothing that could be written on a condition: who ends last looks what is public.
+    """
+    disturbed = next(publish.disturbed(), None)
+    if disturbed is not None:
+        raise ReleaseConflictError(
+            f"Somebody else has published to {publish.storage.describe_remote()} meanwhile: {disturbed!r} is not what "
+            "was uploaded. What is public may be a mixture of both; run it again if this release shall win."
+        )
 
 
 def _foreign_manifest_storage(storage: Any) -> Any:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, Literal
 
+from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import ContentFile
 
 from localmirror import signals
@@ -72,11 +73,12 @@ class Publish:
         self._offered: list[ReleaseFile] = []
         self._confirmed: set[str] = set()
         self._engine: Engine | None = None
-        self._inventory = Inventory(
-            lambda begin: self.engine().remote_files(after=begin), can_jump=storage.listing_is_sorted
-        )
+        self._inventory = self._unlisted()
         self._transfers = Transfers(storage.mirror_workers, self.upload_file, storage.is_fatal)
         self._begun = False
+
+    def _unlisted(self) -> Inventory:
+        return Inventory(lambda begin: self.engine().remote_files(after=begin), can_jump=self.storage.listing_is_sorted)
 
     # -- while staging goes on -----------------------------------------------------------------------------------
 
@@ -122,6 +124,13 @@ class Publish:
         self._inventory.cancel()
         self._transfers.stop()
         self._close_engine()
+
+    def sent(self) -> list[Result]:
+        """Return, after `abandon`, what became of the files that were offered."""
+        ended = self._transfers.rest(())
+        return [
+            Result(o.file.name, "uploaded", o.file.size) if o.uploaded is not None else self._result(o) for o in ended
+        ]
 
     # -- when the release is known -------------------------------------------------------------------------------
 
@@ -202,6 +211,17 @@ class Publish:
                 f"Cannot list what is in {self.storage.describe_remote()}: {self.storage.describe_error(error)}"
             ) from error
 
+    def disturbed(self) -> Iterator[str]:
+        """List once more, and yield the public names that are not what this publish has left there."""
+        inventory = self._unlisted()
+        inventory.settle(self.public)
+        inventory.start()
+        self.remote = inventory.wait()
+        for file in self.public.values():
+            there = self.remote.get(file.name)
+            if there is None or not (there.fingerprint == file.etag or self._is_current(file)):
+                yield file.name
+
     # -- what the remote has already -----------------------------------------------------------------------------
 
     def _is_current(self, file: ReleaseFile) -> bool:
@@ -221,7 +241,7 @@ class Publish:
             with open(self.storage.mirror.path(file.name), "rb") as opened:
                 content = SpooledContent(opened, file.name, opened.name, file.size)
                 return self.storage.encoded_md5(file.name, content) == there.md5
-        except OSError:  # which uploading it will meet too, and report
+        except (OSError, SuspiciousFileOperation):  # which uploading it will meet too, and report
             return False
 
     def _noted_etags(self) -> dict[str, tuple[str, str]]:
@@ -341,9 +361,12 @@ class Publish:
 def report(
     publish: Publish, results: Iterable[Result], *, alias: str, seconds: float, deleted: int = 0
 ) -> dict[str, Any]:
-    """Return what a publish did, as ``--report`` writes it: counts are numbers of names, sizes are in bytes."""
+    """Return what a publish did, as ``--report`` writes it: counts are numbers of names, sizes are in bytes.
+
+    What a dry run would upload counts as uploaded.
+    """
     rows = list(results)
-    uploaded = [r for r in rows if r.status == "uploaded"]
+    uploaded = [r for r in rows if r.status in ("uploaded", "pending")]
     return {
         "alias": alias,
         "staged": len(publish.release.files),
@@ -352,7 +375,8 @@ def report(
         "deleted": deleted,
         "failed": [{"name": r.name, "error": r.error} for r in rows if r.status in ("failed", "not attempted")],
         "bytes_uploaded": sum(r.size for r in uploaded),
-        "manifest": publish.manifest,
+        # A release that was staged without one leaves the manifest as it is.
+        "manifest": publish.manifest or ("kept" if hasattr(publish.storage, "manifest_name") else None),
         "release": publish.release.id,
         "seconds": round(seconds, 3),
     }

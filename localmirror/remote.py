@@ -146,11 +146,15 @@ class RemoteSeam(Base):
         parts += [f"{name}={getattr(self, name, None)}" for name in self.identity_attributes]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
 
+    @property
+    def unset_option(self) -> str | None:
+        """The option without which the remote does not know where its files are, None if nothing is missing."""
+        return next((name for name in self.required_attributes if not getattr(self, name, None)), None)
+
     def check_configured(self) -> None:
         """Raise ImproperlyConfigured, naming the option, if the remote has not been told where its files are."""
-        for name in self.required_attributes:
-            if not getattr(self, name, None):
-                raise ImproperlyConfigured(f"{type(self).__name__} has no {name!r}: set that option.")
+        if self.unset_option:
+            raise ImproperlyConfigured(f"{type(self).__name__} has no {self.unset_option!r}: set that option.")
 
     def base_address(self) -> str | None:
         """Return the address that the remote puts before all of its names, None where there is no such thing."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from localmirror.management.output import write_report
 from localmirror.names import first_line, printable
 
 from .corpus import Project
-from .deploying import deploy, publish, succeeded
+from .deploying import deploy, public, publish, succeeded
 from .rigs import Rig
 from .test_faults import wait_for
 
@@ -82,6 +83,29 @@ def test_a_user_asks_publish_for_details(rig: Rig, tmp_path: Path) -> None:
 # A remote that nobody has named
 
 
+@moto
+@pytest.mark.parametrize("bucket", [None, ""])
+def test_a_bucket_that_is_not_set_is_asked_for(rig: Rig, tmp_path: Path, bucket: str | None) -> None:
+    project = Project.make(tmp_path, rig)
+    succeeded(deploy(rig, project, "--stage", report=False))
+    project.set_options(bucket_name=bucket)
+    wanted = "MirroredS3ManifestStaticStorage has no 'bucket_name': set that option."
+
+    checked = project.run("check")
+    assert checked.returncode == 0
+    assert "(localmirror.W005) STORAGES['staticfiles'] has no 'bucket_name'" in checked.stderr
+    for arguments in (["collectstatic", "--no-input"], ["localmirror", "publish"]):
+        result = project.run(*arguments)
+        assert result.returncode == 1
+        assert f"CommandError: {wanted}" in result.stderr
+    for failed in (deploy(rig, project), publish(rig, project)):  # without the system checks
+        assert str(failed.error) == wanted
+    project.corpus.change("css/site.css")
+    staged = deploy(rig, project, "--stage")
+    assert wanted.rstrip(".") in str(staged.error)
+    assert rig.wire.requests == []
+
+
 @pytest.mark.parametrize("rig", ["generic-filesystem"], indirect=True)
 def test_a_remote_that_knows_no_buckets_needs_none(rig: Rig, tmp_path: Path) -> None:
     project = Project.make(tmp_path, rig)
@@ -89,6 +113,23 @@ def test_a_remote_that_knows_no_buckets_needs_none(rig: Rig, tmp_path: Path) -> 
 
     assert project.run("check").returncode == 0
     assert project.run("collectstatic", "--no-input").returncode == 0
+
+
+@moto
+@pytest.mark.parametrize("engine", ["auto", "storage"])
+def test_a_name_that_no_bucket_can_have_is_explained(rig: Rig, tmp_path: Path, engine: str) -> None:
+    project = Project.make(tmp_path, rig, mirror_engine=engine)
+    succeeded(deploy(rig, project, "--stage", report=False))
+    project.set_options(bucket_name="No Bucket!")
+
+    result = project.run("localmirror", "publish", "--skip-checks")
+    project.corpus.change("css/site.css")
+    collected = project.run("collectstatic", "--no-input", "--skip-checks")
+
+    for each in (result, collected):
+        assert each.returncode == 1
+        assert len(each.stderr.strip().splitlines()) == 1, each
+        assert 'Parameter validation failed: Invalid bucket name "No Bucket!"' in each.stderr
 
 
 def test_a_line_that_only_announces_a_reason_is_not_all_that_is_said() -> None:
@@ -100,7 +141,115 @@ def test_a_line_that_only_announces_a_reason_is_not_all_that_is_said() -> None:
     assert first_line(ValueError("\n")) == "ValueError"
 
 
+# A mirror that cannot be one
+
+
+@moto
+@pytest.mark.parametrize("role", ["static", "manifest"])
+def test_a_file_in_the_place_of_the_mirror_is_named(rig: Rig, tmp_path: Path, role: str) -> None:
+    rig.mirror = tmp_path / "mirror"
+    rig.mirror.write_bytes(b"a file")
+    project = Project.make(tmp_path, rig, role=role)
+
+    checked = project.run("check")
+    assert checked.returncode == 1
+    assert "localmirror.E005" in checked.stderr
+    for arguments in (
+        ["collectstatic", "--no-input"],
+        ["collectstatic", "--no-input", "--stage"],
+        ["localmirror", "publish"],
+    ):
+        result = project.run(*arguments, "--skip-checks")
+        assert result.returncode == 1
+        assert len(result.stderr.strip().splitlines()) == 1, result
+        assert str(rig.mirror) in result.stderr
+    assert rig.mirror.read_bytes() == b"a file"
+
+
+@moto
+def test_a_directory_of_the_mirror_that_leads_outside_is_named(rig: Rig, tmp_path: Path) -> None:
+    project = Project.make(tmp_path, rig)
+    succeeded(deploy(rig, project))
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    shutil.rmtree(rig.mirror / "css")
+    (rig.mirror / "css").symlink_to(outside)
+
+    failed = deploy(rig, project)
+
+    assert str(failed.error) == (
+        f"Staging in the mirror {rig.mirror} failed: 'css/base.css' leads out of the mirror {rig.mirror}: "
+        f"{rig.mirror}/css is a link to {outside}. What was live stays live."
+    )
+    assert list(outside.iterdir()) == []
+
+
+@moto
+def test_a_directory_that_leads_outside_since_it_was_staged_fails_file_by_file(rig: Rig, tmp_path: Path) -> None:
+    project = Project.make(tmp_path, rig, role="static", gzip=True)
+    succeeded(deploy(rig, project))
+    project.corpus.change("css/site.css")
+    succeeded(deploy(rig, project, "--stage"))
+    (tmp_path / "outside").mkdir()
+    shutil.rmtree(rig.mirror / "css")
+    (rig.mirror / "css").symlink_to(tmp_path / "outside")
+
+    failed = publish(rig, project)
+
+    assert str(failed.error).startswith("1 of 15 files could not be uploaded to ")
+    assert "css/site.css: SuspiciousFileOperation: 'css/site.css' leads out of the mirror" in failed.output
+
+
 # What is said and reported
+
+
+@moto
+def test_a_release_that_is_only_staged_is_reported(rig: Rig, tmp_path: Path) -> None:
+    project = Project.make(tmp_path, rig)
+
+    rehearsed = succeeded(deploy(rig, project, "--stage", "--dry-run"))
+    assert not rig.mirror.exists()
+    staged = succeeded(deploy(rig, project, "--stage"))
+    cleared = succeeded(deploy(rig, project, "--stage", "--clear"))
+    published = succeeded(publish(rig, project))
+
+    reports = [each.report for each in (rehearsed, staged, cleared)]
+    assert published.report
+    for report, deleted in zip(reports, (0, 0, 30), strict=True):
+        assert report
+        assert report.pop("seconds") > 0
+        assert report == {
+            "alias": "staticfiles",
+            "staged": 30,
+            "uploaded": 0,
+            "current": 0,
+            "deleted": deleted,
+            "failed": [],
+            "bytes_uploaded": 0,
+            "manifest": "kept",
+            "release": published.report["release"],
+        }
+
+
+@moto
+def test_a_dry_run_reports_what_would_be_done(rig: Rig, tmp_path: Path) -> None:
+    project = Project.make(tmp_path, rig)
+    cold = succeeded(deploy(rig, project, "--dry-run"))
+    done = succeeded(deploy(rig, project))
+    project.corpus.change("robots.txt")
+    changed = succeeded(deploy(rig, project, "--dry-run"))
+    succeeded(deploy(rig, project, "--stage"))
+    staged = succeeded(publish(rig, project, "--dry-run"))
+
+    assert cold.report
+    assert done.report
+    assert changed.report
+    assert staged.report
+    same = ("staged", "uploaded", "current", "failed", "bytes_uploaded", "release")
+    assert [cold.report[key] for key in same] == [done.report[key] for key in same]
+    assert [changed.report[key] for key in ("uploaded", "current", "bytes_uploaded")] == [2, 28, 78]
+    assert [staged.report[key] for key in same] == [changed.report[key] for key in same]
+    assert {each.report["manifest"] for each in (cold, changed, staged) if each.report} == {"kept"}
 
 
 @moto
@@ -182,3 +331,35 @@ def test_ctrl_c_in_a_dry_run_promises_nothing(rig: Rig, tmp_path: Path) -> None:
 
     assert (process.returncode, stdout) == (130, "")
     assert stderr == "CommandError: Interrupted. Nothing was changed.\n"
+
+
+@moto
+def test_ctrl_c_while_hashing_and_uploading_is_reported(rig: Rig, tmp_path: Path) -> None:
+    project = Project.make(tmp_path, rig, more=1500)
+    report = tmp_path / "report.json"
+    with project.start("collectstatic", "--no-input", "--skip-checks", "--report", str(report)) as process:
+        wait_for(lambda: len(rig.wire.requests.of("PUT")) >= 20, process)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+
+    assert stderr == "CommandError: Interrupted while staging. What was live stays live.\n"
+    assert process.returncode == 130
+    written = json.loads(report.read_text())
+    there = public(rig)
+    assert (written["staged"], written["manifest"], written["release"]) == (0, "kept", None)
+    assert written["uploaded"] == len(there) >= 20
+    assert written["bytes_uploaded"] == sum(map(len, there.values()))
+    assert {failure["error"] for failure in written["failed"]} <= {"not attempted"}
+
+
+@moto
+def test_a_staging_that_fails_is_reported(rig: Rig, tmp_path: Path) -> None:
+    project = Project.make(tmp_path, rig)
+    project.corpus.write("css/broken.css", b"a { background: url(missing.png) }")
+
+    for arguments in ([], ["--stage"]):
+        result = project.run("collectstatic", "--no-input", "--report", str(tmp_path / "report.json"), *arguments)
+        assert result.returncode == 1
+        report = json.loads((tmp_path / "report.json").read_text())
+        assert (report["staged"], report["manifest"], report["release"]) == (0, "kept", None)
+        (tmp_path / "report.json").unlink()

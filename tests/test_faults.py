@@ -10,6 +10,8 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import pytest
 from django.core.files.base import ContentFile
@@ -462,6 +464,30 @@ def test_the_server_is_asked_to_check_too(rig: Rig) -> None:
     with pytest.raises(ReleaseConflictError):
         storage.upload_manifest(MANIFEST, ContentFile(b"mine"), seen=None)
     assert rig.raw_get(MANIFEST) == b"theirs"
+
+
+@pytest.mark.parametrize("rig", ["s3-moto", "s3-rclone", "azure-azurite", "gcs-emulator"], indirect=True)
+def test_without_a_manifest_a_mixture_of_two_deployments_is_told(rig: Rig, tmp_path: Path) -> None:
+    project = Project.make(tmp_path, rig, role="static")
+    succeeded(deploy(rig, project))
+    project.corpus.change("robots.txt")
+    project.corpus.change("img/logo.png")
+
+    def interfere(storage: Any, name: str, file: Any, **options: Any) -> Any:
+        uploaded = upload(storage, name, file, **options)
+        if name == "robots.txt":
+            rig.raw_put("robots.txt", b"of another release")
+        return uploaded
+
+    engine = type(rig.storage("static").bulk_engine())
+    upload = engine.upload
+    with mock.patch.object(engine, "upload", interfere):
+        failed = deploy(rig, project)
+    assert "Somebody else has published" in str(failed.error)
+    assert "'robots.txt'" in str(failed.error)
+
+    succeeded(deploy(rig, project))
+    assert public(rig) == mirrored(rig) == project.corpus.contents()
 
 
 def test_two_deployments_at_once_leave_one_whole_release(s3: Rig, tmp_path: Path) -> None:

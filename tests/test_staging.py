@@ -446,7 +446,7 @@ def test_without_post_processing_the_originals_are_published_and_the_manifest_is
     deployed = succeeded(deploy(rig, project, "--no-post-process"))
 
     assert deployed.report is not None
-    assert (deployed.report["manifest"], deployed.report["staged"]) == (None, 16)
+    assert (deployed.report["manifest"], deployed.report["staged"]) == ("kept", 16)
     assert public(rig)["staticfiles.json"] == live
     assert public(rig)["new.txt"] == b"new"
 

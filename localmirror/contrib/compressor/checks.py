@@ -16,6 +16,7 @@ from django.core.checks import CheckMessage, Error, Warning
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
+from localmirror.checks import unset
 from localmirror.mirror import LocalMirrorMixin
 from localmirror.names import redact
 from localmirror.offline import offline
@@ -106,7 +107,6 @@ class Configured:
         options = settings.STORAGES[self.alias].get("OPTIONS") or {} if self.in_storages else {}
         try:
             storage = self.cls(**options)
-            storage.check_configured()
         except Exception as error:  # whatever a remote makes of wrong options
             return None, self._reason(error)
         return storage, None
@@ -119,7 +119,7 @@ class Configured:
     @cached_property
     def _addressed(self) -> tuple[str | None, str | None]:
         """The address before all files, None if there is none or if it is signed; and why it cannot be told."""
-        if self.storage is None or getattr(self.storage, "querystring_auth", False):
+        if self.storage is None or self.storage.unset_option or getattr(self.storage, "querystring_auth", False):
             return None, None
         try:
             return self.storage.base_address(), None
@@ -130,6 +130,12 @@ class Configured:
     def address(self) -> str | None:
         """The address before all files, None if there is none or if it is signed."""
         return self._addressed[0]
+
+    @property
+    def is_unset(self) -> bool:
+        """Whether it does not know where its files are, and the checks of ``localmirror`` do not say so already."""
+        told = self.in_storages and apps.is_installed("localmirror")
+        return self.storage is not None and self.storage.unset_option is not None and not told
 
     @property
     def failure(self) -> str | None:
@@ -215,6 +221,8 @@ def _check_usable(site: Site) -> Findings:
             yield Error(
                 f"{configured.where} cannot be used: {configured.failure}", obj=configured.cls, id="localmirror.E005"
             )
+        elif configured.is_unset:
+            yield unset(configured.where, configured.storage)
 
 
 def _has_finder() -> bool:

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from django.conf import STATICFILES_STORAGE_ALIAS
 from django.contrib.staticfiles.management.commands import collectstatic
-from django.core.files.storage import storages
+from django.core.exceptions import ImproperlyConfigured, SuspiciousFileOperation
 from django.core.management.base import CommandError, CommandParser
 from django.utils.functional import LazyObject
 
 from localmirror.exceptions import LocalMirrorError
-from localmirror.management.output import add_report_argument, check_report_file, run_publish
+from localmirror.management.output import (
+    add_report_argument,
+    alone_in_mirror,
+    check_remote_is_known,
+    check_report_file,
+    run_publish,
+    storage_of,
+    write_report,
+)
 from localmirror.management.process import OwnProcess
 from localmirror.offline import offline
-from localmirror.publish import Publish
+from localmirror.publish import Publish, Result, report
 from localmirror.release import Release
 from localmirror.roles import StaticMirrorMixin
 from localmirror.staging import Staging
@@ -51,11 +59,9 @@ class Command(OwnProcess, collectstatic.Command):
         add_report_argument(parser)
 
     def handle(self, **options: Any) -> str | None:
-        with offline():
-            if isinstance(self.storage, LazyObject):
-                self.storage = storages[STATICFILES_STORAGE_ALIAS]  # itself: a proxy is not what it stands for
-            mirrored = isinstance(self.storage, StaticMirrorMixin)
-        if not mirrored:
+        if isinstance(self.storage, LazyObject):
+            self.storage = storage_of(STATICFILES_STORAGE_ALIAS)  # itself: a proxy is not what it stands for
+        if not isinstance(self.storage, StaticMirrorMixin):
             for option in ("stage", "report"):
                 if options[option]:
                     raise CommandError(f"--{option} needs a mirrored storage as STORAGES['staticfiles'].")
@@ -63,11 +69,13 @@ class Command(OwnProcess, collectstatic.Command):
         if options["link"]:
             raise CommandError("--link is not for a mirrored storage: the mirror must hold the files themselves.")
         check_report_file(options["report"])
+        if not options["stage"]:
+            check_remote_is_known(self.storage)
         started = time.monotonic()
         try:
             if options["dry_run"]:
                 return self._rehearse(started, options)
-            with self.storage.exclusively("collectstatic"), self.storage.mirror.directories_known():
+            with alone_in_mirror(self.storage, "collectstatic"):
                 return self._deploy(started, options)
         except LocalMirrorError as error:
             raise CommandError(str(error)) from error
@@ -75,27 +83,45 @@ class Command(OwnProcess, collectstatic.Command):
             raise CommandError("Interrupted while staging. What was live stays live.", returncode=130) from None
 
     def _deploy(self, started: float, options: dict[str, Any]) -> str | None:
-        if options["stage"]:
-            self._tell(super().handle(**options))
-            where = f"{len(self.release.files)} files staged in {self.storage.mirror.root}."
-            return where if self.verbosity else None
-        uploads = self.uploads = Publish(self.storage)
+        publish = Publish(self.storage)
+        if not options["stage"]:
+            self.uploads = publish
         try:
             self._tell(super().handle(**options))
         except BaseException:
-            uploads.abandon()
+            publish.abandon()
+            self._report(publish, publish.sent(), started, options, release=None)
             raise
-        return self._publish(uploads, self.release, started, options)
+        if not options["stage"]:
+            return self._publish(publish, self.release, started, options)
+        publish.release = self.release
+        self._report(publish, [], started, options)
+        where = f"{len(self.release.files)} files staged in {self.storage.mirror.root}."
+        return where if self.verbosity else None
 
     def _rehearse(self, started: float, options: dict[str, Any]) -> str | None:
         self._tell(super().handle(**options))
-        if options["stage"]:
+        if options["stage"] and options["report"] is None:
             return None
         with _mirror_elsewhere(self.storage):
             rehearsal = Command(stdout=io.StringIO(), stderr=self.stderr)
             rehearsal.set_options(**{**options, "dry_run": False, "verbosity": 0, "clear": False})
             rehearsal.collect()
-            return self._publish(Publish(self.storage, dry_run=True), rehearsal.release, started, options)
+            publish = Publish(self.storage, dry_run=True)
+            if not options["stage"]:
+                return self._publish(publish, rehearsal.release, started, options)
+            publish.release = rehearsal.release
+            self._report(publish, [], started, options)
+        return None
+
+    def _report(
+        self, publish: Publish, results: Iterable[Result], started: float, options: dict[str, Any], **known: Any
+    ) -> None:
+        """Write the report of what ends before anything is published; *known* goes over what is in it."""
+        seconds, deleted = time.monotonic() - started, len(self.deleted_files)
+        written = report(publish, results, alias=STATICFILES_STORAGE_ALIAS, seconds=seconds, deleted=deleted)
+        if error := write_report(options["report"], {**written, **known}):
+            self.stderr.write(f"The report could not be written: {error}")
 
     def _publish(self, uploads: Publish, release: Release, started: float, options: dict[str, Any]) -> str | None:
         sentence = run_publish(
@@ -206,14 +232,14 @@ class _WatchedStorage:
 
 @contextmanager
 def _failing_clearly(storage: StaticMirrorMixin) -> Iterator[None]:
-    """Say in one sentence what kept files from being staged: a full disk, missing rights, a name that cannot be."""
+    """Say in one sentence what kept files from being staged: a full disk, missing rights, a wrong name or link."""
     try:
         yield
     except LocalMirrorError:
         raise
-    except OSError as error:
+    except (OSError, SuspiciousFileOperation, ImproperlyConfigured) as error:
         raise CommandError(
-            f"Staging in the mirror {storage.mirror.root} failed: {error}. What was live stays live."
+            f"Staging in the mirror {storage.mirror.root} failed: {str(error).rstrip('.')}. What was live stays live."
         ) from error
 
 

@@ -195,7 +195,7 @@ def _check_cache(alias: str, storage: Any, location: str) -> Finding:
             "reads the whole manifest from the remote.",
             hint="Add to CACHES: 'staticfiles': {'BACKEND': 'django.core.cache.backends.locmem.LocMemCache'}",
             obj=type(storage),
-            id="localmirror.W005",
+            id="localmirror.W006",
         )
 
 

@@ -183,7 +183,7 @@ def test_hashed_names_in_a_cache_that_keeps_nothing(tmp_path: Path, alias: str) 
     options: dict[str, Any] = {"custom_domain": "static.example.com"}
 
     (message,) = found(tmp_path, backend=backend, settings={"CACHES": {"default": memory, alias: dummy}}, **options)
-    assert message.id == "localmirror.W005"
+    assert message.id == "localmirror.W006"
     assert f"CACHES['{alias}']" in message.msg
     settings = {"CACHES": {"default": dummy, "staticfiles": memory}}
     assert found(tmp_path, backend=backend, settings=settings, **options) == []

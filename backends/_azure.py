@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
 
 from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import BlobPrefix, ContentSettings
@@ -55,7 +54,7 @@ class AzureRepairs(_Base):
         return self.client.get_blob_client(self._get_valid_path(name))
 
     def _properties(self, name: str) -> Any:
-        return self._blob(name).get_blob_properties(timeout=self.timeout)
+        return checked(self._blob(name).get_blob_properties(timeout=self.timeout))
 
     def _open(self, name: str, mode: str = "rb") -> Any:
         file = super()._open(name, mode)
@@ -81,10 +80,17 @@ class AzureRepairs(_Base):
             if not is_missing_blob(error):
                 raise
 
+    def size(self, name: str) -> int:
+        """Return the size of *name* in bytes."""
+        return int(self._properties(name).size)
+
+    def get_modified_time(self, name: str) -> datetime:
+        """Return when *name* was last modified, aware if ``USE_TZ``."""
+        return _moment(self._properties(name).last_modified)
+
     def get_created_time(self, name: str) -> datetime:
         """Return when *name* was created, aware if ``USE_TZ``."""
-        created: datetime = self._properties(name).creation_time
-        return created if setting("USE_TZ") else timezone.make_naive(created)
+        return _moment(self._properties(name).creation_time)
 
     def listdir(self, path: str) -> tuple[list[str], list[str]]:
         """Return the directories and files in *path*, named relative to it."""
@@ -116,26 +122,25 @@ class AzureRepairs(_Base):
         return not settings["content_encoding"] and not sibling_of(name)
 
 
-class AzureStaticStorage(AzureRepairs):
-    """The same with names that overwrite, and URLs that are the same each time and show no signature."""
+def _moment(told: datetime) -> datetime:
+    return told if setting("USE_TZ") else timezone.make_naive(told)
 
-    expiration_secs = None
-    overwrite_files = True
 
-    def url(self, name: str | None, expire: int | None = None, parameters: Any = None, mode: str = "r") -> str:
-        """Return the URL of *name*: signed if *expire* is given, else without asking the SDK, which builds clients."""
-        if expire:
-            return str(super().url(name, expire, parameters, mode))  # type: ignore[call-arg]
-        base = urlsplit(self.endpoint_url)
-        if self.custom_domain:
-            base = base._replace(netloc=self.custom_domain)
-        path = self._get_valid_path(name) if name else self._normalize_name("")
-        return f"{base.geturl()}/{self.azure_container}/{quote(path, safe='/~')}"
+def _is_directory(blob: Any) -> bool:
+    """Whether *blob* stands for a directory, as hierarchical accounts have them."""
+    return any(f"{key}={value}".lower() == "hdi_isfolder=true" for key, value in (blob.metadata or {}).items())
 
 
 def is_file(blob: Any) -> bool:
-    """Whether *blob*, as listed with its metadata, is no stand-in for a directory, as hierarchical accounts have."""
-    return not blob.name.endswith("/") and (blob.metadata or {}).get("hdi_isfolder") != "true"
+    """Whether *blob*, as listed with its metadata, is no stand-in for a directory."""
+    return not blob.name.endswith("/") and not _is_directory(blob)
+
+
+def checked(blob: Any) -> Any:
+    """Return *blob*, whose properties are known. Raises ResourceNotFoundError for a directory."""
+    if _is_directory(blob):
+        raise ResourceNotFoundError(f"{blob.name!r} is a directory.")
+    return blob
 
 
 def remote_file(name: str, blob: Any) -> RemoteFile:

@@ -95,10 +95,21 @@ class GoogleCloudRepairs(_Base):
             return False
         return True
 
-    def listdir(self, name: str) -> tuple[list[str], list[str]]:
-        """Return the directories and files in *name*; the empty objects that stand for a directory are no files."""
-        directories, files = super().listdir(name)
-        return directories, [file for file in files if file]
+    def delete(self, name: str) -> None:
+        """Delete *name*; a missing object is no error, a missing bucket is."""
+        try:
+            self.bucket.delete_blob(self._normalize_name(clean_name(name)), **WRITING)
+        except NotFound as error:
+            if not is_missing_object(error):
+                raise
+
+    def listdir(self, path: str) -> tuple[list[str], list[str]]:
+        """Return the directories and files in *path*; the empty objects that stand for a directory are no files."""
+        base = self._normalize_name(clean_name(path))
+        base = f"{base.rstrip('/')}/" if base else ""
+        found = self.bucket.list_blobs(prefix=base, delimiter="/", fields=f"prefixes,{LISTED}", **READING)
+        files = [blob.name[len(base) :] for blob in found if blob.name != base]
+        return [prefix[len(base) : -1] for prefix in sorted(found.prefixes)], files
 
 
 class GoogleCloudStaticStorage(GoogleCloudRepairs):

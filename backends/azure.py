@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from django.contrib.staticfiles.storage import ManifestFilesMixin
@@ -14,6 +15,7 @@ from django.core.files.base import File
 from localmirror.backends._announced import AnnouncedParameters
 from localmirror.backends._engines import fitting_engine
 from localmirror.backends._extras import needs_extra
+from localmirror.backends._new_names import NewNames
 from localmirror.content import CHUNK_SIZE
 from localmirror.hashing import CachedFilesMixin
 from localmirror.remote import Engine, Headers, RemoteFile, Uploaded
@@ -24,9 +26,10 @@ with needs_extra("azure"):
     from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
     from azure.storage.blob import ContentSettings
 
-    from localmirror.backends._azure import AzureRepairs, AzureStaticStorage, remote_file
+    from localmirror.backends._azure import AzureRepairs, checked, remote_file
     from localmirror.backends._azure_checks import check_signatures
     from localmirror.backends._azure_errors import AzureErrors, is_lost_race
+    from localmirror.backends._azure_static import AzureStaticStorage
 
 _BATCH = 256  # https://learn.microsoft.com/rest/api/storageservices/blob-batch
 
@@ -39,7 +42,7 @@ else:
     _Base = AzureErrors
 
 
-class AzureMirrorMixin(_Base, AnnouncedParameters):
+class AzureMirrorMixin(_Base, NewNames, AnnouncedParameters):
     """LocalMirrorMixin for the AzureStorage of django-storages: exact, and in fewer requests."""
 
     repairs = AzureRepairs
@@ -68,7 +71,15 @@ class AzureMirrorMixin(_Base, AnnouncedParameters):
 
     def upload(self, name: str, file: File[bytes], *, immutable: bool) -> Uploaded:
         """Send *file* in one request, or in blocks straight from disk if it is larger than 8 MB."""
-        return self._put(name, file, immutable=immutable)
+        if not self.is_new_name:
+            return self._put(name, file, immutable=immutable)
+        put = partial(self._put, file=file, immutable=immutable, match_condition=MatchConditions.IfMissing)
+        return self.sent_as_new(name, put, is_lost_race)
+
+    @property
+    def keeps_what_is_there(self) -> bool:
+        """Whether ``save`` replaces nothing; roles other than media have just their own names."""
+        return self.role == "media" and not self.overwrite_files
 
     def _put(self, name: str, file: File[bytes], *, immutable: bool, **condition: Any) -> Uploaded:
         with self.announced(self.headers_for(file, immutable=immutable)):
@@ -80,9 +91,8 @@ class AzureMirrorMixin(_Base, AnnouncedParameters):
 
     def upload_manifest(self, name: str, file: File[bytes], *, seen: RemoteFile | None) -> Uploaded:
         """Send the manifest on the condition that its ETag is the one that was *seen*."""
-        condition: dict[str, Any] = {"match_condition": MatchConditions.IfMissing}
-        if seen:
-            condition = {"match_condition": MatchConditions.IfNotModified, "etag": f'"{seen.etag}"'}
+        unchanged = {"match_condition": MatchConditions.IfNotModified, "etag": seen and f'"{seen.etag}"'}
+        condition: dict[str, Any] = unchanged if seen else {"match_condition": MatchConditions.IfMissing}
         try:
             return self._put(name, file, immutable=False, **condition)
         except HttpResponseError as error:
@@ -98,7 +108,7 @@ class AzureMirrorMixin(_Base, AnnouncedParameters):
         else:
             for chunk in body.chunks():
                 target.write(chunk)
-        return remote_file(name, body.properties)
+        return remote_file(name, checked(body.properties))
 
     def delete_many(self, names: Iterable[str]) -> None:
         """Delete *names*, 256 in a request."""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import IO, Any, ClassVar
 
 from django.contrib.staticfiles.storage import ManifestFilesMixin
@@ -17,14 +15,14 @@ from localmirror import conf
 from localmirror.backends._delegating import DelegatingStorage
 from localmirror.backends._files import abandon
 from localmirror.backends._generic import has_one_connection, is_mended, named_class, place_of, secrets_of, stock_of
+from localmirror.backends._new_names import NewNames
 from localmirror.hashing import CachedFilesMixin
-from localmirror.mirror import LocalMirrorMixin
 from localmirror.names import redact
 from localmirror.remote import RemoteFile, Uploaded
 from localmirror.roles import CompressorMirrorMixin, StaticMirrorMixin
 
 
-class GenericMirrorMixin(LocalMirrorMixin, DelegatingStorage):
+class GenericMirrorMixin(NewNames, DelegatingStorage):
     """LocalMirrorMixin over the storage that the option *remote* names."""
 
     identity_attributes: ClassVar[tuple[str, ...]] = ("inner_path", "place")
@@ -85,23 +83,14 @@ class GenericMirrorMixin(LocalMirrorMixin, DelegatingStorage):
         self.read_into(name, target)
         return told
 
-    def _save(self, name: str, content: Any) -> str:
-        with self._new_name():
-            return super()._save(name, content)
-
-    @contextmanager
-    def _new_name(self) -> Iterator[None]:
-        """Tell `upload` in this thread that the name was found free, and that two may have found it so."""
-        local = self.__dict__.setdefault("_localmirror_new_name", threading.local())
-        local.on = not self.overwrites
-        try:
-            yield
-        finally:
-            local.on = False
+    @property
+    def keeps_what_is_there(self) -> bool:
+        """Whether what the remote does with a name that is taken is its own affair."""
+        return not self.overwrites
 
     def upload(self, name: str, file: File[bytes], *, immutable: bool) -> Uploaded:
         """Send *file* under its name, or under another one if that is taken and the remote does not overwrite."""
-        if getattr(self.__dict__.get("_localmirror_new_name"), "on", False):
+        if self.is_new_name:
             return super().upload(name, file, immutable=immutable)
         return Uploaded(self.replace(name, file))
 

@@ -7,6 +7,9 @@ import hashlib
 import logging
 import pickle
 import random
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -148,12 +151,43 @@ class TestNames:
         storage = rig.storage()
         assert storage.listdir("") == (["dir", "other"], [])
         assert [file.name for file in storage.remote_files()] == ["dir/a.txt"]
+        assert not storage.exists("dir")
+        assert storage.remote_file("dir") is None
+        for ask in (storage.open, storage.size, storage.get_modified_time, storage.get_created_time):
+            with pytest.raises(FileNotFoundError):
+                ask("dir")
 
     def test_a_file_that_is_opened_for_writing_replaces_what_is_there(self, rig: Rig) -> None:
         rig.raw_put("a.txt", b"old")
         with rig.storage().open("a.txt", "ab") as file:
             file.write(b" and new")
         assert rig.raw_get("a.txt") == mirrored(rig)["a.txt"] == b"old and new"
+
+    @pytest.mark.parametrize("size", [1, 9 << 20])
+    def test_two_who_find_a_name_free_at_once_both_keep_their_file(self, rig: Rig, size: int) -> None:
+        storage = rig.storage()
+        contents = [bytes([number]) * size for number in range(6)]
+        all_have_looked = threading.Barrier(len(contents))
+
+        def save(content: bytes) -> str:
+            class Content(ContentFile):  # type: ignore[type-arg]
+                def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
+                    all_have_looked.wait()
+                    yield from super().chunks(chunk_size)
+
+            saved: str = storage.save("a.bin", Content(content))
+            return saved
+
+        with ThreadPoolExecutor(len(contents)) as pool:
+            names = list(pool.map(save, contents))
+        assert len(set(names)) == len(contents)
+        assert rig.raw_all() == mirrored(rig) == dict(zip(names, contents, strict=True))
+
+    def test_a_free_name_is_not_asked_for_once_more(self, rig: Rig) -> None:
+        with rig.wire.recording() as seen:
+            rig.storage(overwrite_files=True).save("a.txt", ContentFile(b"1"))
+            rig.storage().save("b.txt", ContentFile(b"2"))
+        assert [request.method for request in seen] == ["PUT", "HEAD", "PUT"]
 
 
 class TestContent:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, Any
@@ -30,6 +31,9 @@ _RETRY = Retry(total=3, backoff_factor=0.2, status_forcelist=(500, 502, 503, 504
 # What S3 takes in one request, in bytes: https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html
 _LARGEST_IN_ONE_PIECE = 5 << 30
 
+
+# What S3 and Azure say of an object that is missing in a container that is not.
+_MISSING_ALONE = re.compile("NoSuchKey|BlobNotFound")
 
 # Containers that this process has found to be there.
 _found: set[tuple[Any, ...]] = set()
@@ -94,11 +98,12 @@ class _Adapter(HTTPAdapter):
 class _Repairs(_Driver):
     """Mixed into every driver."""
 
-    def upload_object_via_stream(self, iterator: Chunks, *args: Any, **kwargs: Any) -> Any:
+    def upload_object_via_stream(self, iterator: Chunks, container: Container, *args: Any, **kwargs: Any) -> Any:
         # In one request, which gives an ETag that is the MD5, unless S3 wants parts.
         in_parts = getattr(super(), "supports_s3_multipart_upload", False)
         self.supports_s3_multipart_upload = in_parts and iterator.len > _LARGEST_IN_ONE_PIECE
-        return super().upload_object_via_stream(iterator, *args, **kwargs)
+        with self._in_a_container(container.name):
+            return super().upload_object_via_stream(iterator, container, *args, **kwargs)
 
     def get_container(self, container_name: str) -> Any:
         if family_of(type(self)).by_name:
@@ -122,8 +127,7 @@ class _Repairs(_Driver):
 
     def download_object_as_stream(self, obj: Any, chunk_size: int | None = None) -> Iterator[bytes]:
         with self._in_a_container(obj.container.name):
-            chunks: Iterator[bytes] = super().download_object_as_stream(obj, chunk_size)
-        return chunks
+            return super().download_object_as_stream(obj, chunk_size)  # type: ignore[no-any-return]
 
     def delete_object(self, obj: Any) -> bool:
         with self._in_a_container(obj.container.name):
@@ -131,13 +135,14 @@ class _Repairs(_Driver):
 
     @contextmanager
     def _in_a_container(self, name: str) -> Iterator[None]:
-        """Let an object be missing in a container, but not with it: asked for at the first one that is missing."""
+        """Let an object be missing in a container, but not with it: asked for once, unless the answer tells."""
         connection = self.connection
         place = (connection.host, connection.port, getattr(connection, "account_prefix", None), self.key, name)
         try:
             yield
         except ObjectDoesNotExistError:
-            if family_of(type(self)).by_name and place not in _found:
+            told = getattr(connection.connection.getresponse(), "text", "")
+            if family_of(type(self)).by_name and place not in _found and not _MISSING_ALONE.search(told):
                 with suppress(InvalidCredsError):  # who may not ask is told no more than that the object is missing
                     super().get_container(name)
                 _found.add(place)

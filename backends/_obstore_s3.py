@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from botocore import exceptions as boto
@@ -14,6 +15,7 @@ from localmirror.backends._engines import Unfit, require_stock
 from localmirror.backends._obstore import SENDING_SECONDS, ObstoreEngine
 from localmirror.backends._obstore_words import Failure, in_words
 from localmirror.backends._s3_client import address
+from localmirror.backends._s3_errors import status_of
 from localmirror.backends._s3_store import store
 from localmirror.remote import RemoteFile
 
@@ -95,6 +97,20 @@ class S3Engine(ObstoreEngine):
         body: bytes = self.storage._compress_content(file).read()
         attributes["Content-Encoding"] = "gzip"
         return body
+
+    def misread(self) -> Iterator[str]:
+        """Iterate over what lies behind a leading slash, which obstore takes away: /a.css passes for a.css."""
+        if self.key(""):
+            return
+        try:
+            paginator = self.storage._client.get_paginator("list_objects_v2")
+            for page in paginator.paginate(Bucket=self.storage.bucket_name, Prefix="/"):
+                keys = (entry["Key"] for entry in page.get("Contents", ()))
+                yield from (key.lstrip("/") for key in keys if key.startswith("/"))
+        except boto.ClientError as error:
+            if status_of(error) != 403:
+                raise
+            self.remarks.append("Names that begin with a slash may not be listed; they pass for those without.")
 
     def listed(self, name: str, entry: Any) -> RemoteFile:
         return _s3_objects.remote_file(name, entry["size"], entry["e_tag"], entry["last_modified"])

@@ -24,10 +24,18 @@ class Inventory:
     `start` begins the listing. `narrow` tells which originals there are, so that names which cannot come from any of
     them are dropped as they pass, and `settle` just which names the release has. `wait` returns when all is known.
     *list_files* takes the name behind which to begin; where it *can_jump*, stretches of foreign names are passed over.
+    *misread*, called in the end, tells which names are doubtful whatever was listed.
     """
 
-    def __init__(self, list_files: Callable[[str], Iterator[RemoteFile]], *, can_jump: bool = False) -> None:
+    def __init__(
+        self,
+        list_files: Callable[[str], Iterator[RemoteFile]],
+        *,
+        can_jump: bool = False,
+        misread: Callable[[], Iterable[str]] = tuple,
+    ) -> None:
         self._list_files = list_files
+        self._misread = misread
         self._can_jump = can_jump
         self._files: dict[str, RemoteFile] = {}
         self._doubtful: set[str] = set()
@@ -51,6 +59,9 @@ class Inventory:
             begin: str | None = ""
             while begin is not None:
                 begin = self._list_from(begin)
+            for name in () if self._cancelled else self._misread():
+                self._files.pop(name, None)
+                self._doubtful.add(name)
         except Exception as error:  # reported by `wait`, in the thread that asked for the listing
             self._error = error
         finally:

@@ -78,7 +78,15 @@ class Publish:
         self._begun = False
 
     def _unlisted(self) -> Inventory:
-        return Inventory(lambda begin: self.engine().remote_files(after=begin), can_jump=self.storage.listing_is_sorted)
+        return Inventory(
+            lambda begin: self.engine().remote_files(after=begin),
+            can_jump=self.storage.listing_is_sorted,
+            misread=self._misread,
+        )
+
+    def _misread(self) -> Iterable[str]:
+        """Return the names of which the listing cannot be believed; a mirror that has published knows them itself."""
+        return () if self._noted_here() else self.engine().misread()
 
     # -- while staging goes on -----------------------------------------------------------------------------------
 
@@ -217,7 +225,7 @@ class Publish:
         inventory.settle(self.public)
         inventory.start()
         self.remote = inventory.wait()
-        for file in self.public.values():
+        for file in filter(lambda file: inventory.speaks_of(file.name), self.public.values()):
             there = self.remote.get(file.name)
             if there is None or not (there.fingerprint == file.etag or self._is_current(file)):
                 yield file.name
@@ -247,10 +255,13 @@ class Publish:
     def _noted_etags(self) -> dict[str, tuple[str, str]]:
         """Return digest and ETag by name, as the last publish noted them: from this mirror, else from the remote."""
         if self._etags is None:
-            identity = self.storage.remote_identity()
-            known = [e for e in self.storage.index.published().values() if e.remote == identity and e.fingerprint]
+            known = [entry for entry in self._noted_here() if entry.fingerprint]
             self._etags = {e.name: (e.md5, str(e.fingerprint)) for e in known} or self._recorded_etags()
         return self._etags
+
+    def _noted_here(self) -> list[Entry]:
+        identity = self.storage.remote_identity()
+        return [entry for entry in self.storage.index.published().values() if entry.remote == identity]
 
     def _recorded_etags(self) -> dict[str, tuple[str, str]]:
         record = self._last_record

@@ -87,6 +87,10 @@ class Engine:
         """Iterate over what the remote has, as `RemoteSeam.remote_files` does, but perhaps with some doubtful files."""
         return self.storage.remote_files(prefix, after)
 
+    def misread(self) -> Iterator[str]:
+        """Iterate over names that `remote_files` may have told although only another file is there."""
+        return iter(())
+
     def upload(self, name: str, file: File[bytes], *, immutable: bool) -> Uploaded:
         """Upload *file* as *name*, replacing what is there, and return under which name it went."""
         return self.storage.upload(name, file, immutable=immutable)
@@ -106,6 +110,8 @@ class RemoteSeam(Base):
     missing_errors: ClassVar[tuple[type[BaseException], ...]] = ()
     #: The provider's exceptions that mean "cannot be reached now"; what is in the mirror is then served as it is.
     unavailable_errors: ClassVar[tuple[type[BaseException], ...]] = ()
+    #: The provider's exceptions that mean "so it would be with every other file".
+    fatal_errors: ClassVar[tuple[type[BaseException], ...]] = ()
     #: Attributes that, with the class, say which remote this is.
     identity_attributes: ClassVar[tuple[str, ...]] = ("endpoint_url", "bucket_name", "base_url", "location")
     #: Attributes without which nobody knows where the files are.
@@ -196,7 +202,7 @@ class RemoteSeam(Base):
 
     def is_fatal(self, error: BaseException) -> bool:
         """Whether *error* would hit every other file too, so that trying them is of no use."""
-        return self.is_unavailable(error)
+        return isinstance(error, self.fatal_errors) or self.is_unavailable(error)
 
     @contextmanager
     def missing_is_not_found(self, name: str) -> Iterator[None]:

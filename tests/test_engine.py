@@ -47,6 +47,7 @@ from localmirror.remote import Engine, RemoteSeam
 from localmirror.roles import StaticMirrorMixin
 
 from .corpus import Project
+from .deploying import assert_whole, deploy, public, succeeded
 from .wire import Rule
 
 MIB = 1 << 20
@@ -274,6 +275,27 @@ def test_a_foreign_key_that_obstore_refuses_is_no_obstacle(s3: Any) -> None:
     engine = engine_for(s3.storage("static"))
     assert {file.name for file in engine.remote_files()} == {"a.css", "b//c.css", "d/../e.css", "z.css"}
     assert "lists what it has itself: obstore refuses to list the name 'b//c.css'." in engine.remarks[0]
+
+
+@pytest.mark.parametrize("engine", ["auto", "storage"])
+@pytest.mark.parametrize("fault", [None, 403])
+@only_moto
+def test_a_key_with_a_leading_slash_is_another_file(s3: Any, tmp_path: Path, engine: str, fault: int | None) -> None:
+    project = Project.make(tmp_path, s3)
+    project.set_options(mirror_engine=engine)
+    for name, content in project.corpus.contents().items():
+        s3.raw_put(f"/{name}", content)
+    if fault:
+        s3.wire.add(Rule("status", status=fault, code="AccessDenied", match=lambda r: r.query.get("prefix") == "/"))
+
+    deployed = deploy(s3, project, verbosity=2)
+
+    if fault and engine == "auto":
+        assert "Names that begin with a slash may not be listed" in deployed.output
+    else:
+        succeeded(deployed)
+        assert public(s3).items() >= project.corpus.contents().items()
+        assert_whole(s3)
 
 
 @only_moto

@@ -100,7 +100,8 @@ def test_a_fresh_builder_costs_the_listing_and_the_manifest(s3: Rig, tmp_path: P
 
     fresh = succeeded(deploy(s3, Project.make(tmp_path / "fresh", s3)))
 
-    assert len(fresh.seen.of("LIST")) == 1
+    # The second one is for keys with a leading slash, which obstore does not tell from those without.
+    assert len(fresh.seen.of("LIST")) == 2
     assert len(fresh.seen) <= 3 + 4  # and the manifest: asked about, written, kept under the id, recorded
     assert set(fresh.uploads) <= {MANIFEST}
     assert public(s3) == mirrored(s3)

@@ -60,14 +60,16 @@ def test_deployments(rig: Rig, tmp_path: Path) -> None:
 
     assert cold <= 6
     assert changed <= 6
+    # obstore does not tell a key with a leading slash from one without; who has never published asks for them.
+    assert fresh.operations()["list"] == (2 if rig.prefix == "S3" else 1)
+    assert unchanged.operations()["list"] == 1
     for seen in (unchanged, fresh):
-        assert seen.operations()["list"] == 1
         assert others(seen) <= 3
         assert all(not name or name.startswith(".localmirror/") or name == MANIFEST for name in [r.name for r in seen])
     assert documented(rig, "first release, into an empty bucket") == f"n + {cold}"
     assert documented(rig, "k objects differ") == f"k + {changed}"
-    for seen in (unchanged, fresh):
-        assert documented(rig, "nothing has changed, on the same builder or a new one") == str(len(seen))
+    assert documented(rig, "nothing has changed") == str(len(unchanged))
+    assert documented(rig, "nothing has changed, on a new builder") == str(len(fresh))
 
 
 @counted

@@ -178,6 +178,8 @@ class MirrorDirectory:
         to_make = [part]
         while not os.path.isdir(directory):
             if os.path.lexists(directory):
+                if os.path.isdir(directory):  # which another thread has made meanwhile
+                    break
                 raise NotADirectoryError(errno.ENOTDIR, "The mirror has a file of that name", directory)
             directory, part = os.path.split(directory)
             to_make.append(part)

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, suppress
 from datetime import datetime
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from django.conf import settings
 from django.core.files.base import File
@@ -16,7 +16,7 @@ from django.utils.encoding import filepath_to_uri
 from django.utils.timezone import make_naive
 from storages.utils import get_available_overwrite_name
 
-from localmirror.backends._told import ToldStorage
+from localmirror.backends._told import LoginRefusedError, ToldStorage
 from localmirror.mirror import LocalMirrorMixin
 from localmirror.remote import RemoteFile
 
@@ -94,6 +94,10 @@ else:
 
 class FilesMirrorMixin(_Base):
     """LocalMirrorMixin for a remote with the methods of `FileServerStorage`, which tell more than Django's do."""
+
+    mirror_workers = 1  # there is one connection
+    identity_attributes: ClassVar[tuple[str, ...]] = ("place",)
+    fatal_errors: ClassVar[tuple[type[BaseException], ...]] = (LoginRefusedError,)
 
     def remote_files(self, prefix: str = "", after: str = "") -> Iterator[RemoteFile]:
         """Iterate over all files below *prefix*, directory by directory."""

@@ -10,10 +10,11 @@ from typing import IO, Any, ClassVar
 
 from django.core.files.base import File
 from storages.backends.ftp import FTPStorage
+from storages.utils import setting
 
 from localmirror.backends import _ftp_commands as commands
 from localmirror.backends._files import FileServerStorage, FilesMirrorMixin, lock_of
-from localmirror.backends._told import temporary_name
+from localmirror.backends._told import LoginRefusedError, temporary_name
 from localmirror.content import CHUNK_SIZE
 from localmirror.remote import RemoteFile
 
@@ -30,9 +31,12 @@ _BINARY = "TYPE I"
 class FTPRemote(FileServerStorage, FTPStorage):
     """`FTPStorage`, mended."""
 
-    encoding: str
     _config: dict[str, Any]
     _connection: ftplib.FTP | None
+
+    def get_default_settings(self) -> dict[str, Any]:
+        # django-storages 1.14.6 takes latin-1; servers have spoken UTF-8 since 1999 (RFC 2640).
+        return {**super().get_default_settings(), "encoding": setting("FTP_STORAGE_ENCODING", "utf-8")}
 
     @property
     def place(self) -> str:
@@ -77,7 +81,7 @@ class FTPRemote(FileServerStorage, FTPStorage):
             ftp.cwd(config["path"])
             ftp.voidcmd(_BINARY)
         except ftplib.error_perm as error:
-            raise PermissionError(f"{where} refused the login or the directory: {error}") from error
+            raise LoginRefusedError(f"{where} refused the login or the directory: {error}") from error
         except ftplib.all_errors as error:
             raise ConnectionError(f"{where} cannot be reached: {error}") from error
         self._connection = ftp
@@ -120,15 +124,13 @@ class FTPRemote(FileServerStorage, FTPStorage):
         temporary = temporary_name(name)
         with self._session(name, PermissionError) as ftp:
             try:
-                commands.store(ftp, temporary, content)
-            except ftplib.error_perm:
-                commands.make_directories(ftp, posixpath.dirname(name))
-                commands.store(ftp, temporary, content)
-            try:
-                ftp.rename(temporary, name)
-            except ftplib.error_perm:  # not every server renames over a file
-                ftp.delete(temporary)
-                commands.store(ftp, name, content)
+                commands.store_with_directories(ftp, temporary, content)
+                commands.rename(ftp, temporary, name, content)
+            except BaseException as error:
+                if not isinstance(error, TimeoutError):  # of which one is enough
+                    with suppress(*ftplib.all_errors, UnicodeError):
+                        ftp.delete(temporary)
+                raise
 
     def delete(self, name: str) -> None:
         try:
@@ -143,6 +145,4 @@ class FTPMirrorMixin(FilesMirrorMixin):
     """LocalMirrorMixin for `FTPStorage`."""
 
     repairs = FTPRemote
-    mirror_workers = 1  # there is one connection
-    identity_attributes: ClassVar[tuple[str, ...]] = ("place",)
     connection_attributes: ClassVar[tuple[str, ...]] = ("_connection",)

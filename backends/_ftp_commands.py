@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ftplib
+import posixpath
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -16,6 +17,24 @@ def store(ftp: ftplib.FTP, name: str, content: File[bytes]) -> None:
     """Write all of *content* to *name*."""
     rewind(content)
     ftp.storbinary(f"STOR {name}", content, CHUNK_SIZE)
+
+
+def store_with_directories(ftp: ftplib.FTP, name: str, content: File[bytes]) -> None:
+    """Write all of *content* to *name*, in directories that need not be there."""
+    try:
+        store(ftp, name, content)
+    except ftplib.error_perm:
+        make_directories(ftp, posixpath.dirname(name))
+        store(ftp, name, content)
+
+
+def rename(ftp: ftplib.FTP, temporary: str, name: str, content: File[bytes]) -> None:
+    """Rename *temporary*, which holds *content*, or write to *name* where the server does not rename over a file."""
+    try:
+        ftp.rename(temporary, name)
+    except ftplib.error_perm:
+        ftp.delete(temporary)
+        store(ftp, name, content)
 
 
 def make_directories(ftp: ftplib.FTP, path: str) -> None:

@@ -14,7 +14,7 @@ from django.core.files.base import File
 from storages.backends.sftpstorage import SFTPStorage
 
 from localmirror.backends._files import FileServerStorage, FilesMirrorMixin, lock_of
-from localmirror.backends._told import temporary_name
+from localmirror.backends._told import LoginRefusedError, temporary_name
 from localmirror.remote import RemoteFile
 
 
@@ -41,12 +41,13 @@ class SFTPRemote(FileServerStorage, SFTPStorage):
             try:
                 yield self.sftp
             except paramiko.AuthenticationException as error:
-                raise PermissionError(f"The SFTP server {self.host} refused the login: {error}") from error
+                raise LoginRefusedError(f"The SFTP server {self.host} refused the login: {error}") from error
             except (paramiko.SSHException, paramiko.ssh_exception.NoValidConnectionsError, EOFError) as error:
                 self._drop()
                 raise ConnectionError(f"The SFTP server {self.host} cannot be reached: {error}") from error
             except OSError as error:
-                if error.errno is None:  # a closed channel looks like this, and is not noticed by SFTPStorage
+                # A closed channel, which SFTPStorage does not notice. An answer of the server's may have no number too.
+                if error.errno is None and self._sftp is not None and self._sftp.get_channel().closed:
                     self._drop()
                 raise
 
@@ -76,11 +77,26 @@ class SFTPRemote(FileServerStorage, SFTPStorage):
             try:
                 # SFTPStorage's own: with the directories, the mode and the owner that are configured.
                 SFTPStorage._save(self, temporary, content)
-                sftp.posix_rename(self._remote_path(temporary), self._remote_path(name))
+                self._rename(sftp, temporary, name, content)
             except BaseException:
                 with suppress(OSError):
                     sftp.remove(self._remote_path(temporary))
                 raise
+
+    def _rename(self, sftp: Any, temporary: str, name: str, content: File[bytes]) -> None:
+        old, new = self._remote_path(temporary), self._remote_path(name)
+        try:
+            sftp.posix_rename(old, new)
+        except OSError as error:
+            if error.errno is not None:
+                raise
+            # The server has no such extension of OpenSSH's. What SFTP itself has renames over no file.
+            try:
+                sftp.rename(old, new)
+            except OSError:
+                sftp.stat(new)
+                SFTPStorage._save(self, name, content)
+                sftp.remove(old)
 
     def delete(self, name: str) -> None:
         with self._session() as sftp, suppress(FileNotFoundError):
@@ -97,6 +113,4 @@ class SFTPMirrorMixin(FilesMirrorMixin):
     """LocalMirrorMixin for `SFTPStorage`."""
 
     repairs = SFTPRemote
-    mirror_workers = 1  # there is one connection
-    identity_attributes: ClassVar[tuple[str, ...]] = ("place",)
     connection_attributes: ClassVar[tuple[str, ...]] = ("_ssh", "_sftp")

@@ -13,6 +13,10 @@ from localmirror.content import written_by
 from localmirror.remote import RemoteFile, RemoteSeam
 
 
+class LoginRefusedError(PermissionError):
+    """The server does not let us in."""
+
+
 def temporary_name(name: str) -> str:
     """Return a name in the directory of *name* that nobody else uses."""
     return posixpath.join(posixpath.dirname(name), f".{secrets.token_hex(8)}.tmp")

@@ -16,6 +16,7 @@ from localmirror.backends._delegating import DelegatingStorage
 from localmirror.backends._files import abandon
 from localmirror.backends._generic import has_one_connection, is_mended, named_class, place_of, secrets_of, stock_of
 from localmirror.backends._new_names import NewNames
+from localmirror.backends._told import LoginRefusedError
 from localmirror.hashing import CachedFilesMixin
 from localmirror.names import redact
 from localmirror.remote import RemoteFile, Uploaded
@@ -26,6 +27,7 @@ class GenericMirrorMixin(NewNames, DelegatingStorage):
     """LocalMirrorMixin over the storage that the option *remote* names."""
 
     identity_attributes: ClassVar[tuple[str, ...]] = ("inner_path", "place")
+    fatal_errors: ClassVar[tuple[type[BaseException], ...]] = (LoginRefusedError,)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         chosen = "mirror_workers" in kwargs or type(self).mirror_workers != conf.DEFAULT_WORKERS

@@ -64,7 +64,7 @@ class TestMissing:
 
 
 class TestNeverMistakenForMissing:
-    METHODS = ("open", "size", "exists", "get_modified_time", "remote_file")
+    METHODS = ("open", "size", "exists", "get_modified_time", "remote_file", "delete")
 
     @pytest.mark.parametrize("method", METHODS)
     def test_a_refusal(self, rig: Rig, method: str) -> None:
@@ -334,6 +334,18 @@ class TestConnections:
             storage.remote_file("a.txt")
         assert rule.hits == 1
         assert (storage.is_unavailable(caught.value), storage.is_fatal(caught.value)) == (True, False)
+
+    @pytest.mark.parametrize(
+        ("kind", "call"),
+        [("READING", lambda storage: storage.listdir("")), ("WRITING", lambda storage: storage.delete("a"))],
+    )
+    def test_the_sdk_is_told_how_long_to_try(self, rig: Rig, kind: str, call: Any) -> None:
+        storage = rig.storage()
+        rule = rig.wire.fail(503, times=1)
+        with mock.patch.dict(f"localmirror.backends._gcloud.{kind}", {"retry": None}):
+            with pytest.raises(GoogleAPICallError):
+                call(storage)
+        assert rule.hits == 1
 
 
 class TestMessages:

@@ -34,8 +34,10 @@ from localmirror.conf import DEFAULT_WORKERS
 from localmirror.exceptions import PublishError
 
 from ..corpus import Project
-from ..rigs import GenericFtpRig, Rig, prepared
+from ..rigs import GenericFtpRig, GenericSftpRig, Rig, prepared
 from ..servers.ftp import PASSWORD, Ftp
+from ..servers.plain_sftp import PASSWORD as SFTP_PASSWORD
+from ..servers.plain_sftp import USER, PlainSftp
 from .helpers import forked, import_without, mirrored
 
 LARGE = random.Random(20).randbytes(20_000_001)
@@ -577,6 +579,42 @@ def texts(error: BaseException | None) -> Iterator[str]:
         error = error.__cause__ or error.__context__
 
 
+class PlainSftpRig(GenericSftpRig):
+    name = "generic-plain-sftp"
+    server_class = PlainSftp
+
+    def options(self, role: str = "media", **options: Any) -> dict[str, Any]:
+        known = {"port": self.server.port, "username": USER, "password": SFTP_PASSWORD}
+        return {
+            "host": self.server.host,
+            "params": {**known, "allow_agent": False, "look_for_keys": False},
+            "known_host_file": str(self.server.known_hosts),
+            "root_path": str(self.root),
+            "base_url": "/remote/",
+            **options,
+        }
+
+
+class TestPlainSftp:
+    def test_servers_that_rename_over_no_file(self, tmp_path: Path) -> None:
+        with prepared(PlainSftpRig, tmp_path) as rig:
+            storage: Any = rig.storage("static")
+            storage.save("dir/a.txt", ContentFile(b"long"))
+            connection = storage.inner._sftp
+            storage.save("dir/a.txt", ContentFile(b"new"))
+            storage.save("dir/b.txt", ContentFile(b"b"))
+            assert rig.raw_all() == mirrored(rig) == {"dir/a.txt": b"new", "dir/b.txt": b"b"}
+            assert storage.inner._sftp is connection
+
+    def test_a_refusal_there_is_told(self, tmp_path: Path) -> None:
+        with prepared(PlainSftpRig, tmp_path) as rig:
+            storage: Any = rig.storage("static")
+            storage.save("taken/a.txt", ContentFile(b"a"))
+            with pytest.raises(OSError):
+                storage.save("taken", ContentFile(b"x"))
+            assert rig.raw_all() == {"taken/a.txt": b"a"}
+
+
 @on("generic-sftp")
 class TestSftp:
     def test_what_is_refused_is_told(self, rig: Any) -> None:
@@ -594,6 +632,11 @@ class TestSftp:
         with pytest.raises(PermissionError, match="refused the login") as caught:
             storage.save("a.txt", ContentFile(b"a"))
         assert "wrong-password" not in "".join(texts(caught.value)) + storage.describe_error(caught.value)
+        assert storage.is_fatal(caught.value)
+        by_hand: Any = SftpByHand(mirror_location=str(rig.mirror), **rig.options(params=params))
+        with pytest.raises(PermissionError) as caught:
+            by_hand.save("a.txt", ContentFile(b"a"))
+        assert by_hand.is_fatal(caught.value)
 
     def test_modes_are_those_of_the_remote(self, rig: Any) -> None:
         rig.storage("static", file_mode=0o640, dir_mode=0o750).save("dir/a.css", ContentFile(b"a"))
@@ -648,6 +691,26 @@ class TestFtp:
             storage.save("a.txt", ContentFile(b"a"))
         assert "wrong-password" not in "".join(texts(caught.value))
         assert "wrong-password" not in storage.describe_remote() + storage.describe_error(caught.value)
+        assert storage.is_fatal(caught.value)
+
+    @on("generic-ftp")
+    def test_names_are_utf_8_unless_the_project_says_otherwise(self, rig: Any) -> None:
+        options = rig.options()
+        del options["encoding"]
+        storage: Any = FtpByHand(mirror_location=str(rig.mirror), **options)
+        for name in ("ü.txt", "日本.txt"):
+            storage.save(name, ContentFile(b"x"))
+        assert rig.raw_list() == sorted(["ü.txt", "日本.txt"])
+        with override_settings(FTP_STORAGE_ENCODING="latin-1"):
+            told: Any = FtpByHand(mirror_location=str(rig.mirror), **options)
+        assert (told.encoding, storage.encoding) == ("latin-1", "utf-8")
+
+    @on("generic-ftp")
+    def test_nothing_is_left_of_what_could_not_be_written(self, rig: Any) -> None:
+        storage = rig.storage("static", encoding="latin-1")
+        with pytest.raises(UnicodeEncodeError):
+            storage.save("日本.txt", ContentFile(b"x"))
+        assert rig.raw_list() == []
 
     @on("generic-ftp")
     def test_another_password_is_no_other_remote(self, rig: Any) -> None:

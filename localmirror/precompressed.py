@@ -20,8 +20,6 @@ else:
     Base = object
 
 _WORKERS = 4
-# In bytes: text that used to shrink and does so no more has become small.
-_SMALL = 1024
 _ORDER = "class X(PrecompressedFilesMixin, ManifestFilesMixin, StaticMirrorMixin, LocalMirrorMixin, S3StaticStorage)"
 
 
@@ -95,9 +93,8 @@ class PrecompressedFilesMixin(Base):
             (".gz", compressor.use_gzip, compressor.compress_gzip),
         ):
             sibling = f"{name}{extension}"
-            # What an earlier release has left under a plain name would be served in place of the new content. The
-            # mirror tells whether there is one; another builder's may be empty.
-            follows = not digests.named and (len(data) <= _SMALL or self.mirror.find(sibling) is not None)
+            # What an earlier release has left under a plain name would be served in place of the new content.
+            follows = not digests.named and self.mirror.find(sibling) is not None
             if wanted and (shrinks or follows):
                 compressed = compress(data)
                 # What does not shrink in one way does not in another either.

@@ -1,4 +1,4 @@
-"""Compressed siblings of plain names follow the content of their file, in both halves and on every builder."""
+"""Compressed siblings of plain names follow the content of their file, in both halves."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from pathlib import Path
 import brotli
 import pytest
 
-from .corpus import Project
 from .rigs import Rig
-from .stacked import stacked
 from .test_hashing_table import BIG_CSS, deploy, manifest_paths
 
 TINY = b"a{b:c}"
@@ -43,17 +41,6 @@ def test_what_does_not_shrink_any_more_has_no_old_siblings(rig: Rig, tmp_path: P
     project.corpus.write("notes.txt", BIG_CSS)
     project.call("collectstatic", interactive=False)
     assert_siblings_agree(rig, "notes.txt")
-
-
-def test_nor_has_it_after_a_deployment_from_an_empty_mirror(rig: Rig, tmp_path: Path) -> None:
-    deploy(rig, tmp_path / "one", "precompressed")
-    rig.mirror = tmp_path / "other" / "mirror"
-    other = Project.make(tmp_path / "other", rig, role="static")
-    other.corpus.write("css/big.css", TINY)
-    entry = other.settings["STORAGES"]["staticfiles"]
-    entry["BACKEND"] = stacked("precompressed", entry["BACKEND"])
-    other.call("collectstatic", interactive=False)
-    assert_siblings_agree(rig, "css/big.css")
 
 
 def test_a_name_with_a_digest_has_siblings_only_if_it_shrinks(rig: Rig, tmp_path: Path) -> None:

@@ -25,6 +25,15 @@ _MENDED = {
     "storages.backends.sftpstorage.SFTPStorage": "localmirror.backends._sftp.SFTPRemote",
 }
 
+# Which extra brings what a module needs.
+_EXTRAS = {
+    "storages.backends.apache_libcloud": "libcloud",
+    "storages.backends.azure_storage": "azure",
+    "storages.backends.gcloud": "gcs",
+    "storages.backends.s3": "s3",
+    "storages.backends.sftpstorage": "sftp",
+}
+
 # Attributes that say where a storage keeps its files.
 _PLACES = ("endpoint_url", "account_name", "bucket_name", "azure_container", "bucket", "location", "root_path")
 
@@ -51,8 +60,10 @@ def named_class(remote: Any, seen: tuple[str, ...] = ()) -> type[Storage]:
         )
     try:
         cls: type[Storage] = import_string(entry["BACKEND"])
-    except ImportError as error:
-        raise ImproperlyConfigured(f"The remote {entry['BACKEND']!r} cannot be imported: {error}") from error
+    except (ImportError, ImproperlyConfigured) as error:  # django-storages raises one or the other
+        extra = _EXTRAS.get(entry["BACKEND"].rpartition(".")[0])
+        hint = f'; pip install "django-localmirror[{extra}]"' if extra else ""
+        raise ImproperlyConfigured(f"The remote {entry['BACKEND']!r} cannot be imported: {error}{hint}") from error
     if issubclass(cls, LocalMirrorMixin):
         further = (entry.get("OPTIONS") or {}).get("remote")
         if isinstance(further, str):

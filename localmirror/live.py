@@ -89,7 +89,7 @@ def _has(publish: Publish, name: str, data: bytes) -> bool:
     there = publish.remote.get(name)
     if there is None:
         return False
-    if there.md5 is not None:
+    if there.md5 is not None and not publish.storage.saves_in_its_own_way:
         return there.md5 == publish.storage.encoded_md5(name, ContentFile(data, name))
     buffer = io.BytesIO()
     publish.storage.download(name, buffer)

@@ -9,6 +9,7 @@ import pickle
 import random
 import re
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -121,6 +122,12 @@ class TestEveryRemote:
         with ThreadPoolExecutor(8) as pool:
             assert all(pool.map(there_and_back, contents.items()))
         assert rig.raw_all() == {**contents, "one.bin": LARGE[:1_000_000]}
+
+    def test_a_missing_file_is_told_with_the_place_and_the_class_that_the_project_has_named(self, rig: Any) -> None:
+        with pytest.raises(
+            FileNotFoundError, match=rf"'b.txt' does not exist in {rig.plain_backend.rpartition('.')[2]} "
+        ):
+            rig.storage().open("b.txt")
 
     def test_a_missing_file(self, rig: Rig) -> None:
         rig.raw_put("dir/a.txt", b"x")
@@ -273,6 +280,31 @@ class TestNaming:
         assert storage.url("a b") == "particular:a b"
         assert storage.save("a", ContentFile(b"1")) == "a"
         assert storage.save("a", ContentFile(b"2")) == "a+"
+
+    @pytest.mark.parametrize(
+        ("package", "module", "name", "extra"),
+        [
+            ("paramiko", "sftpstorage", "SFTPStorage", "sftp"),
+            ("libcloud", "apache_libcloud", "LibCloudStorage", "libcloud"),
+        ],
+    )
+    def test_what_the_remote_lacks_is_told_with_the_command_that_installs_it(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, package: str, module: str, name: str, extra: str
+    ) -> None:
+        for loaded in [*sys.modules]:
+            if loaded.startswith((package, f"storages.backends.{module}")):
+                monkeypatch.delitem(sys.modules, loaded)
+        monkeypatch.setitem(sys.modules, package, None)
+        with pytest.raises(ImproperlyConfigured, match=rf'pip install "django-localmirror\[{extra}\]"'):
+            MirroredStorage(remote={"BACKEND": f"storages.backends.{module}.{name}"}, mirror_location=str(tmp_path))
+
+    @on("generic-sftp")
+    def test_an_alias_of_what_is_mended_is_the_same_place_in_a_storage_of_its_own(self, rig: Rig) -> None:
+        with override_settings(STORAGES={"archive": rig.plain_settings()}):
+            storage = MirroredStorage(remote="archive", mirror_location=str(rig.mirror))
+            storage.save("a.txt", ContentFile(b"a"))
+            assert storages["archive"].exists("a.txt")
+            assert storage.inner is not storages["archive"]
 
     def test_no_extra_is_needed(self) -> None:
         for package in ("paramiko", "libcloud", "boto3"):

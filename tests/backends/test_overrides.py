@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -160,11 +161,30 @@ class TestARelease:
         assert stored["robots.txt"] == sealed(FILES["robots.txt"])
         assert all(content.startswith(b"sealed:") for content in stored.values())
         assert re.search(r"\b0 uploaded", project.call("collectstatic", interactive=False))
+        with rig.wire.recording() if rig.wire else nullcontext([]) as seen:
+            project.call("collectstatic", interactive=False)
+        assert not [request for request in seen if request.method in ("PUT", "POST")]
+        assert rig.raw_all() == stored
 
         project.corpus.change("js/lib/util.js")
         project.call("collectstatic", interactive=False)
         with project.active():
             assert rig.raw_get(project.storage().stored_name("js/lib/util.js")).startswith(b"sealed:")
+
+
+@pytest.mark.parametrize("rig", BY_HAND, indirect=True)
+def test_messages_name_the_class_that_the_project_knows(rig: Rig, stacked: Any, tmp_path: Path) -> None:
+    plain = import_string(rig.plain_backend)
+    options = {**rig.plain_settings()["OPTIONS"], "mirror_location": str(tmp_path / "mirror")}
+
+    def mirrored(remote: type) -> Any:
+        return type("Mirrored", (StaticMirrorMixin, LocalMirrorMixin, remote), {})(**options)
+
+    with pytest.raises(FileNotFoundError, match=f"'b.txt' does not exist in {plain.__name__} "):
+        mirrored(plain).open("b.txt")
+    assert mirrored(import_string(stacked(Sealing))).describe_remote().startswith("Stacked (")
+    prebuilt = rig.storage("static").describe_remote().partition(" ")[0]
+    assert prebuilt in (plain.__name__, "S3StaticStorage")
 
 
 @pytest.mark.parametrize("rig", ["azure-azurite", "gcs-emulator", "s3-moto", "libcloud-s3-moto"], indirect=True)

@@ -40,9 +40,9 @@ class AzureErrors(LocalMirrorMixin):
         """Whether *error* is a 404 for the blob; neither a refusal nor a missing container is."""
         return super().is_missing(error) or is_missing_blob(error)
 
-    def is_unavailable(self, error: BaseException) -> bool:
-        """Whether Azure cannot be reached, or answers that it is not well."""
-        return super().is_unavailable(error) or (getattr(error, "status_code", None) or 0) >= 500
+    def http_status(self, error: BaseException) -> int:
+        """Return the status of Azure's answer, 0 if there was none."""
+        return int(getattr(error, "status_code", None) or 0)
 
     def is_fatal(self, error: BaseException) -> bool:
         """Whether *error* is about credentials, container or network rather than one blob."""

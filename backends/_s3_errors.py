@@ -37,9 +37,9 @@ class S3Errors(LocalMirrorMixin):
         """Whether *error* is a 404 for the object; neither a refusal nor a missing bucket is."""
         return super().is_missing(error) or code_of(error) in ("404", "NoSuchKey", "NotFound")
 
-    def is_unavailable(self, error: BaseException) -> bool:
-        """Whether S3 cannot be reached, or answers that it is not well."""
-        return super().is_unavailable(error) or status_of(error) >= 500
+    def http_status(self, error: BaseException) -> int:
+        """Return the status of S3's answer, 0 if there was none."""
+        return status_of(error)
 
     def is_fatal(self, error: BaseException) -> bool:
         """Whether *error* is about credentials, bucket or network rather than one object."""

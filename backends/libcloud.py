@@ -63,9 +63,9 @@ class LibCloudMirrorMixin(_Base):
         """Whether the driver sends the headers that it is given."""
         return self.family.headers
 
-    def is_unavailable(self, error: BaseException) -> bool:
-        """Whether the provider cannot be reached, or answers that it is not well."""
-        return super().is_unavailable(error) or status_of(error) >= 500
+    def http_status(self, error: BaseException) -> int:
+        """Return the status that *error* speaks of, 0 if it speaks of none."""
+        return status_of(error)
 
     def is_fatal(self, error: BaseException) -> bool:
         """Whether *error* is about credentials, container or network rather than one object."""

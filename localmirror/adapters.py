@@ -9,6 +9,8 @@ from __future__ import annotations
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
+from django.core.exceptions import ImproperlyConfigured
+
 from localmirror.remote import RemoteSeam, is_own
 
 GROUP = "localmirror.adapters"
@@ -57,8 +59,10 @@ def adopt_adapter(cls: type, mirror: type, remote: type) -> None:
     if not issubclass(cls, adapter):
         _adopt(cls, mirror, remote, adapter)
     repairs = getattr(adapter, "repairs", None)
-    if repairs is not None and not issubclass(cls, repairs):
-        cls.__bases__ = with_repairs(cls.__bases__, stock, repairs)
+    if repairs is not None:
+        if not issubclass(cls, repairs):
+            cls.__bases__ = with_repairs(cls.__bases__, stock, repairs)
+        _check_nothing_is_hidden(cls, stock, repairs)
     _give_way(cls, adapter, stock)
 
 
@@ -83,8 +87,21 @@ def overrides(cls: type, stock: type, name: str) -> bool:
     """Whether a project has put a method *name* of its own between the mirror, if *cls* has one, and *stock*."""
     mro = cls.__mro__
     below = mro[mro.index(RemoteSeam) + 1 if RemoteSeam in mro else 0 : mro.index(stock)]
-    owner = next((base for base in below if name in base.__dict__), None)
-    return owner is not None and not is_own(owner)
+    return any(name in base.__dict__ and not is_own(base) for base in below)
+
+
+def _check_nothing_is_hidden(cls: type, stock: type, repairs: type) -> None:
+    mro = cls.__mro__
+    own = [base for base in repairs.__mro__ if is_own(base)]
+    mended = {name for base in own for name in base.__dict__ if callable(getattr(base, name))}
+    for base in mro[mro.index(repairs) : mro.index(stock)]:
+        hidden = sorted(name for name in mended & {*base.__dict__} if not name.startswith("__"))
+        if hidden and not is_own(base):
+            raise ImproperlyConfigured(
+                f"{cls.__qualname__} names {base.__qualname__} behind a mirrored storage, which would go past its "
+                f"{', '.join(hidden)}. Stack the mirror on it: class {cls.__name__}(LocalMirrorMixin, "
+                f"{base.__name__})."
+            )
 
 
 def _give_way(cls: type, adapter: type, stock: type) -> None:

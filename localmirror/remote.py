@@ -198,7 +198,12 @@ class RemoteSeam(Base):
 
     def is_unavailable(self, error: BaseException) -> bool:
         """Whether *error* says that the remote cannot be reached at the moment."""
-        return isinstance(error, (ConnectionError, TimeoutError, *self.unavailable_errors))
+        unavailable = isinstance(error, (ConnectionError, TimeoutError, *self.unavailable_errors))
+        return unavailable or self.http_status(error) >= 500
+
+    def http_status(self, error: BaseException) -> int:
+        """Return the HTTP status that *error* stands for, 0 if it stands for none."""
+        return 0
 
     def is_fatal(self, error: BaseException) -> bool:
         """Whether *error* would hit every other file too, so that trying them is of no use."""

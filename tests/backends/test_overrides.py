@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from django.contrib.staticfiles.storage import ManifestFilesMixin
+from django.core.exceptions import ImproperlyConfigured
 from django.core.files.base import ContentFile
 from django.utils.module_loading import import_string
 
@@ -170,6 +171,16 @@ class TestARelease:
         project.call("collectstatic", interactive=False)
         with project.active():
             assert rig.raw_get(project.storage().stored_name("js/lib/util.js")).startswith(b"sealed:")
+
+
+@pytest.mark.parametrize("rig", ["azure-azurite", "libcloud-local"], indirect=True)
+def test_what_would_be_gone_past_is_refused(rig: Rig) -> None:
+    class Remote(import_string(rig.plain_backend)):  # type: ignore[misc]
+        def exists(self, name: str) -> bool:
+            return False
+
+    with pytest.raises(ImproperlyConfigured, match=r"go past its exists\. .*\(LocalMirrorMixin, Remote\)"):
+        type("Mirrored", (import_string(rig.backend()), Remote), {})
 
 
 @pytest.mark.parametrize("rig", BY_HAND, indirect=True)

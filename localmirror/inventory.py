@@ -24,7 +24,7 @@ class Inventory:
     `start` begins the listing. `narrow` tells which originals there are, so that names which cannot come from any of
     them are dropped as they pass, and `settle` just which names the release has. `wait` returns when all is known.
     *list_files* takes the name behind which to begin; where it *can_jump*, stretches of foreign names are passed over.
-    *misread*, called in the end, tells which names are doubtful whatever was listed.
+    *misread*, called in the end where anything was listed, tells which names are doubtful all the same.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Inventory:
             begin: str | None = ""
             while begin is not None:
                 begin = self._list_from(begin)
-            for name in () if self._cancelled else self._misread():
+            for name in self._misread() if self._files and not self._cancelled else ():
                 self._files.pop(name, None)
                 self._doubtful.add(name)
         except Exception as error:  # reported by `wait`, in the thread that asked for the listing

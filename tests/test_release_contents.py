@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import CommandError
 
 from localmirror.backends.s3 import MirroredS3ManifestStaticStorage
 
@@ -88,9 +89,9 @@ def test_a_reference_to_what_is_gone_from_the_sources_leads_nowhere(rig: Rig, tm
     project.corpus.remove("img/logo.png")
 
     for _ in range(2):
-        failed = deploy(rig, project)
-        assert "img/logo.png" in str(failed.error)
-        assert "could not be found" in str(failed.error)
+        # Django 5.2 passes on what hashing raised.
+        with pytest.raises((CommandError, ValueError), match=r"'img/logo\.png' could not be found"):
+            project.call("collectstatic", interactive=False)
     assert public(rig) == before
 
     # Put back, it is found again; and what nothing refers to may go.

@@ -103,14 +103,19 @@ class S3Engine(ObstoreEngine):
         if self.key(""):
             return
         try:
-            paginator = self.storage._client.get_paginator("list_objects_v2")
-            for page in paginator.paginate(Bucket=self.storage.bucket_name, Prefix="/"):
-                keys = (entry["Key"] for entry in page.get("Contents", ()))
-                yield from (key.lstrip("/") for key in keys if key.startswith("/"))
+            # One is asked for first: some servers take the slash for the root, and would tell everything.
+            if any(key.startswith("/") for page in self._below_a_slash(MaxItems=1, PageSize=1) for key in page):
+                for page in self._below_a_slash():
+                    yield from (key.lstrip("/") for key in page if key.startswith("/"))
         except boto.ClientError as error:
             if status_of(error) != 403:
                 raise
             self.remarks.append("Names that begin with a slash may not be listed; they pass for those without.")
+
+    def _below_a_slash(self, **limits: int) -> Iterator[list[str]]:
+        paginator = self.storage._client.get_paginator("list_objects_v2")
+        for page in paginator.paginate(Bucket=self.storage.bucket_name, Prefix="/", PaginationConfig=limits):
+            yield [entry["Key"] for entry in page.get("Contents", ())]
 
     def listed(self, name: str, entry: Any) -> RemoteFile:
         return _s3_objects.remote_file(name, entry["size"], entry["e_tag"], entry["last_modified"])

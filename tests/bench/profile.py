@@ -93,7 +93,8 @@ def table(found: dict[str, list[Profile]]) -> str:
         ]
         sums = [0.0, 0.0, 0.0]
         for phase in runs[0]:
-            medians = [statistics.median(run[phase][column] for run in runs) for column in range(3)]
+            # The clocks of thread and process are read one after the other: what is nothing may come out as less.
+            medians = [max(0.0, statistics.median(run[phase][column] for run in runs)) for column in range(3)]
             sums = [a + b for a, b in zip(sums, medians, strict=True)]
             if phase == FAR:
                 lines.append(f"| *{phase}, on the same cores* | | | {medians[2]:.2f} |")
